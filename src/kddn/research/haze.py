@@ -1,0 +1,119 @@
+"""The scattering model, RESIDE's indoor haze, and haze density (equations 6 and 7).
+
+Pure functions on NumPy arrays or PyTorch tensors alike: what goes in as one comes out as the same.
+Images are RGB in [0, 1], channels first (`... 3 h w`); maps have one channel (`... 1 h w`).
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def transmission(depth: Array, beta: float | Array) -> Array:
+    """Share of light that reaches the camera: `t = exp(-beta d)`.
+
+    Args:
+        depth: Distance to the scene, in the unit that `1 / beta` has. RESIDE's is relative to the
+            farthest point, in [0, 1].
+        beta: Scattering coefficient, 0 or more; a number or an array that broadcasts.
+
+    Returns:
+        Transmission in (0, 1], shaped like `depth`.
+    """
+    if isinstance(depth, Tensor):
+        return torch.exp(-beta * depth)
+    return np.exp(-beta * depth)
+
+
+def scatter(clean: Array, transmission: Array, airlight: float | Array) -> Array:
+    """Put haze over a clean image by the atmospheric scattering model `I = J t + A (1 - t)`.
+
+    Args:
+        clean: `J`, RGB in [0, 1], `... 3 h w`.
+        transmission: `t` in [0, 1], `... 1 h w`.
+        airlight: `A` in [0, 1]; a number or an array that broadcasts, as `... 3 1 1`.
+
+    Returns:
+        The hazy image `I`, shaped like `clean`.
+    """
+    return clean * transmission + airlight * (1 - transmission)
+
+
+@dataclass(frozen=True)
+class Haze:
+    """How thick the haze is and what colour: one draw of RESIDE's rules."""
+
+    airlight: float
+    """Atmospheric light `A`, the same for red, green and blue, in [0, 1]."""
+    beta: float
+    """Scattering coefficient per relative depth."""
+
+
+ITS_AIRLIGHT = (0.7, 1.0)
+"""RESIDE ITS draws the airlight uniformly from this range."""
+
+ITS_BETA = (0.6, 1.8)
+"""RESIDE ITS draws beta uniformly from this range."""
+
+SOTS_INDICES = range(1, 11)
+"""The ten hazy images of a SOTS-indoor scene."""
+
+
+def its_haze(generator: torch.Generator) -> Haze:
+    """Draw haze as RESIDE's indoor training set (ITS) does."""
+    u, v = torch.rand(2, generator=generator, device=generator.device).tolist()
+    return Haze(_between(*ITS_AIRLIGHT, u), _between(*ITS_BETA, v))
+
+
+def sots_haze(index: int) -> Haze:
+    """Haze of image `index` (1 to 10) of a scene of RESIDE's indoor test set (SOTS).
+
+    Raises:
+        ValueError: If there is no such image.
+    """
+    if index not in SOTS_INDICES:
+        raise ValueError(f"SOTS-indoor numbers a scene's hazy images 1 to 10, not {index}")
+    return Haze(airlight=1.0, beta=0.5 + 0.1 * index)
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share
+
+
+def normalize(x: Array) -> Array:
+    """`norm` of equation 7: each map's minimum becomes 0 and its maximum 1.
+
+    A constant map has no contrast to stretch and becomes 0 everywhere.
+
+    Args:
+        x: Maps `... 1 h w`; each is normalised by itself.
+    """
+    if isinstance(x, Tensor):
+        low, high = x.amin((-2, -1), keepdim=True), x.amax((-2, -1), keepdim=True)
+        return (x - low) / torch.where(high > low, high - low, 1)
+    low, high = x.min((-2, -1), keepdims=True), x.max((-2, -1), keepdims=True)
+    return (x - low) / np.where(high > low, high - low, 1)
+
+
+def gray(image: Array) -> Array:
+    """Luma of ITU-R BT.601, `... 3 h w` to `... 1 h w`."""
+    red, green, blue = image[..., 0:1, :, :], image[..., 1:2, :, :], image[..., 2:3, :, :]
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def density_from_transmission(transmission: Array) -> Array:
+    """Haze density `psi1 = norm(1 - t)` (equation 6), in [0, 1], `... 1 h w`."""
+    return normalize(1 - transmission)
+
+
+def density_from_residual(hazy: Array, clean: Array) -> Array:
+    """Haze density `psi2 = norm(|gray(I) - gray(J)|)` (equation 6), in [0, 1], `... 1 h w`.
+
+    For data without a transmission map.
+    """
+    return normalize(abs(gray(hazy) - gray(clean)))

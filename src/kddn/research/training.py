@@ -1,0 +1,170 @@
+"""Teacher and student as Lightning modules: the two stages of training (section 4.1)."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
+from torch import Tensor
+
+from kddn.errors import ModelError
+from kddn.research.data import Pair
+from kddn.research.metrics import psnr
+from kddn.research.nets import (
+    STUDENT_PRESETS,
+    TEACHER_PRESETS,
+    Student,
+    StudentPreset,
+    Teacher,
+    TeacherPreset,
+)
+from kddn.research.weights import Network, describe, load_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """Adam with a cyclic cosine schedule over the whole run, however its end is given."""
+
+    learning_rate: float = 1e-4
+    """Where each cycle starts."""
+    floor: float = 5e-8
+    """Where each cycle ends."""
+    cycles: int = 3
+    """Cycles a run. The paper's student has three of 20 epochs."""
+    warmup: float = 0.0
+    """Share of the run over which the rate first rises from the floor."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= self.learning_rate:
+            raise ValueError("optimization needs 0 < floor <= learning_rate")
+        if self.cycles < 1 or not 0 <= self.warmup < 1:
+            raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
+
+    def rate(self, progress: float) -> float:
+        """Learning rate when the share `progress` in [0, 1] of the run is done."""
+        phase = progress * self.cycles % 1 if progress < 1 else 1.0
+        rate = self.floor + (self.learning_rate - self.floor) * (1 + math.cos(math.pi * phase)) / 2
+        if progress < self.warmup:
+            return max(self.floor, rate * progress / self.warmup)
+        return rate
+
+
+def progress(trainer: Trainer) -> float:
+    """Share of a run that is done: of its steps, epochs or time, whichever ends first.
+
+    A run without an end counts as just begun.
+    """
+    shares = [0.0]
+    if trainer.max_steps > 0:
+        shares.append(trainer.global_step / trainer.max_steps)
+    elif trainer.max_epochs is not None and trainer.max_epochs > 0:
+        shares.append(trainer.global_step / trainer.estimated_stepping_batches)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
+            elapsed = callback.time_elapsed()
+            shares.append(elapsed / (elapsed + left))
+    return min(max(shares), 1.0)
+
+
+class _Training(LightningModule):
+    """What both stages share: the optimiser, its schedule, and validation."""
+
+    def __init__(self, network: Network, optimization: Optimization | None) -> None:
+        super().__init__()
+        # On CPU, channels-last convolutions train twice as fast.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimization = optimization or Optimization()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self.optimization.learning_rate)
+
+    def on_train_epoch_start(self) -> None:
+        # Batches are numbered over the whole run: a resumed one goes on with the next.
+        self.trainer.datamodule.batches.first = self.global_step  # type: ignore[attr-defined]
+
+    def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
+        rate = self.optimization.rate(progress(self.trainer))
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        self.log("lr", rate)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["network"] = describe(self.network)
+
+    def _log_psnr(self, prediction: Tensor, truth: Tensor, dataloader_idx: int) -> None:
+        scale = self.trainer.datamodule.validation_scales[dataloader_idx]  # type: ignore[attr-defined]
+        self.log(
+            f"psnr@{scale:g}",
+            psnr(prediction, truth).mean(),
+            batch_size=len(truth),
+            prog_bar=True,
+            add_dataloader_idx=False,
+        )
+
+
+class TeacherTraining(_Training):
+    """Stage one: the teacher reconstructs clean images, `|J - T(J)|` (equation 1).
+
+    Args:
+        preset: Shape of the teacher.
+        start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
+        optimization: Learning rate and its schedule.
+    """
+
+    def __init__(
+        self,
+        preset: TeacherPreset = "paper",
+        start: Path | None = None,
+        optimization: Optimization | None = None,
+    ) -> None:
+        super().__init__(_begin(Teacher(TEACHER_PRESETS[preset]), start), optimization)
+
+    def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        loss = F.l1_loss(self.network(batch.clean), batch.clean)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._log_psnr(self.network(batch.clean), batch.clean, dataloader_idx)
+
+
+class StudentTraining(_Training):
+    """Stage two: the student removes haze, `|S(I) - J|` (equation 3).
+
+    Args:
+        preset: Shape of the student.
+        start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
+        optimization: Learning rate and its schedule.
+    """
+
+    def __init__(
+        self,
+        preset: StudentPreset = "paper",
+        start: Path | None = None,
+        optimization: Optimization | None = None,
+    ) -> None:
+        super().__init__(_begin(Student(STUDENT_PRESETS[preset]), start), optimization)
+
+    def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        loss = F.l1_loss(self.network(batch.hazy), batch.clean)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._log_psnr(self.network(batch.hazy), batch.clean, dataloader_idx)
+
+
+def _begin(network: Network, start: Path | None) -> Network:
+    if start is None:
+        return network
+    trained = load_network(start)
+    if describe(trained) != describe(network):
+        raise ModelError(
+            f"{start} holds a {describe(trained)}, the run asks for a {describe(network)}; "
+            "choose the preset that fits, or other weights"
+        )
+    return trained.train()

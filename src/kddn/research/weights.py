@@ -1,0 +1,121 @@
+"""Networks in files: safetensors whose metadata says what was built, and training checkpoints."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from kddn.errors import ModelError
+from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
+
+Network = Teacher | Student
+
+_KINDS: dict[str, Callable[[dict[str, Any]], Network]] = {
+    "teacher": lambda config: Teacher(TeacherConfig(**config)),
+    "student": lambda config: Student(StudentConfig(**config)),
+}
+
+
+def describe(network: Network) -> dict[str, str]:
+    """What must be known to build the network again, as strings for a file's metadata."""
+    kind = "teacher" if isinstance(network, Teacher) else "student"
+    return {"kind": kind, "config": json.dumps(asdict(network.config))}
+
+
+def save_network(network: Network, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write weights and shape to a safetensors file.
+
+    Args:
+        network: What to save.
+        path: The file; its folder is made.
+        metadata: More to store beside kind and shape, as the recipe.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    save_file(state, path, {**(metadata or {}), **describe(network)})
+
+
+def load_network(path: Path) -> Network:
+    """Build the network that a `.safetensors` or a training `.ckpt` file holds, in eval mode.
+
+    Raises:
+        ModelError: If the file is missing, unreadable, or does not say what it holds.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist; give a .safetensors or .ckpt file of a run")
+    state, metadata = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_weights(path)
+    try:
+        network = _KINDS[metadata["kind"]](json.loads(metadata["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} does not say which network it holds ({error!r})") from error
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: weights do not fit the network it names: {error}") from error
+    return network.eval()
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is not a readable safetensors file ({error})") from error
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelError(f"{path} is not a readable training checkpoint ({error})") from error
+    prefix = "network."
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in checkpoint.get("state_dict", {}).items()
+        if name.startswith(prefix)
+    }
+    return state, checkpoint.get("network", {})
+
+
+def load_authors_teacher(path: Path) -> Teacher:
+    """Build the teacher, preset `authors`, from a state dict with the authors' key names.
+
+    Args:
+        path: A safetensors file with `conv0`, `down.0`, `down.1`, `res1` to `res6`, `up.1`,
+            `up.3` and `out`.
+
+    Raises:
+        ModelError: If the file is missing, unreadable, or a key is missing or of another shape.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist")
+    theirs, _ = _read_weights(path)
+    teacher = Teacher(TeacherConfig(layout="authors"))
+    names = {
+        "encoder.0": "conv0",
+        "encoder.1": "down.0",
+        "encoder.2": "down.1",
+        "decoder.1": "up.1",
+        "decoder.3": "up.3",
+        "decoder.4": "out",
+    }
+    for block in range(1, 7):
+        for conv in range(2):
+            names[f"backbone.block{block}.body.{conv}"] = f"res{block}.model.{conv}"
+    try:
+        teacher.load_state_dict(
+            {
+                f"{ours}.conv.{part}": theirs[f"{name}.conv.{part}"]
+                for ours, name in names.items()
+                for part in ("weight", "bias")
+            }
+        )
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{path} is no teacher in the authors' layout: {error}") from error
+    return teacher.eval()
