@@ -27,7 +27,8 @@ def transmission(depth: Array, beta: float | Array) -> Array:
     """
     if isinstance(depth, Tensor):
         return torch.exp(-beta * depth)
-    return np.exp(-beta * depth)
+    thinned: Array = np.exp(-beta * depth)
+    return thinned
 
 
 def scatter(clean: Array, transmission: Array, airlight: float | Array) -> Array:
@@ -41,7 +42,8 @@ def scatter(clean: Array, transmission: Array, airlight: float | Array) -> Array
     Returns:
         The hazy image `I`, shaped like `clean`.
     """
-    return clean * transmission + airlight * (1 - transmission)
+    hazy: Array = clean * transmission + airlight * (1 - transmission)
+    return hazy
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def normalize(x: Array) -> Array:
         low, high = x.amin((-2, -1), keepdim=True), x.amax((-2, -1), keepdim=True)
         return (x - low) / torch.where(high > low, high - low, 1)
     low, high = x.min((-2, -1), keepdims=True), x.max((-2, -1), keepdims=True)
-    return (x - low) / np.where(high > low, high - low, 1)
+    stretched: Array = (x - low) / np.where(high > low, high - low, 1)
+    return stretched
 
 
 def gray(image: Array) -> Array:
@@ -116,4 +119,5 @@ def density_from_residual(hazy: Array, clean: Array) -> Array:
 
     For data without a transmission map.
     """
-    return normalize(abs(gray(hazy) - gray(clean)))
+    residual: Array = abs(gray(hazy) - gray(clean))
+    return normalize(residual)

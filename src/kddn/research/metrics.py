@@ -1,6 +1,5 @@
 """Image quality against the ground truth, one figure an image."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.functional.image import (
@@ -33,4 +32,4 @@ def ssim(
         prediction.clamp(0, 1), truth, sigma=1.5, data_range=1.0, reduction="none"
     )
     assert isinstance(scores, Tensor)
-    return torch.atleast_1d(scores)
+    return scores.reshape(-1)

@@ -1,6 +1,6 @@
 """The data of a training run as Lightning wants it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -78,7 +78,7 @@ class _SotsRule:
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def __iter__(self) -> Iterable[Pair]:
+    def __iter__(self) -> Iterator[Pair]:
         for index in range(len(self.scenes)):
             haze_index = SOTS_INDICES[index % len(SOTS_INDICES)]
             yield sots_pair(self.scenes, index, haze_index, scale=self.scale)

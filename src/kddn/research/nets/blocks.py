@@ -60,7 +60,8 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + self.body(x)
+        out: Tensor = x + self.body(x)
+        return out
 
 
 class ChannelAttention(nn.Module):
@@ -130,7 +131,8 @@ class SWRCAB(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         y = self.body(x)
         z = y if self.spatial_weight is None else self.spatial_weight(y) * y
-        return x + self.attention(z) * z
+        out: Tensor = x + self.attention(z) * z
+        return out
 
 
 class ResidualGroup(nn.Module):
@@ -168,7 +170,8 @@ class ResidualGroup(nn.Module):
         self.tail = Conv(width, width, padding_mode=padding_mode)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return x + self.tail(self.blocks(x))
+        out: Tensor = x + self.tail(self.blocks(x))
+        return out
 
 
 STRIDE = 4

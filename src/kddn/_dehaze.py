@@ -1,0 +1,55 @@
+"""`kddn.dehaze`: the default model in one call."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, overload
+
+from numpy.typing import NDArray
+from PIL import Image
+
+from kddn.dehazer import Dehazer, Scalar
+
+
+@cache
+def _default() -> Dehazer:
+    return Dehazer()
+
+
+@overload
+def dehaze(x: str | Path, strength: float = 1.0, full_resolution: bool = False) -> Path: ...
+
+
+@overload
+def dehaze(x: bytes, strength: float = 1.0, full_resolution: bool = False) -> bytes: ...
+
+
+@overload
+def dehaze(x: Image.Image, strength: float = 1.0, full_resolution: bool = False) -> Image.Image: ...
+
+
+@overload
+def dehaze(
+    x: NDArray[Scalar], strength: float = 1.0, full_resolution: bool = False
+) -> NDArray[Scalar]: ...
+
+
+def dehaze(
+    x: str | Path | bytes | Image.Image | NDArray[Any],
+    strength: float = 1.0,
+    full_resolution: bool = False,
+) -> Path | bytes | Image.Image | NDArray[Any]:
+    """Remove haze with the default model and give back the same kind of thing, of the same size.
+
+    The model is loaded at the first call and kept. For another model or device make a `Dehazer`,
+    whose call takes the same arguments and raises the same errors.
+
+    Args:
+        x: A picture file's path, its bytes, a PIL image, or an array.
+        strength: How much of the haze to remove, from 0 to 1.
+        full_resolution: Run the network on the picture's own pixels.
+
+    Returns:
+        For a path, the path of the new file beside it, named `photo-dehazed.jpg`; otherwise the
+        clear picture as what came in.
+    """
+    return _default()(x, strength, full_resolution)

@@ -1,0 +1,131 @@
+"""The local affine map: estimate haze in a small picture, remove it from the large one.
+
+Haze obeys `I = J t + A (1 - t)`, so the clear picture is affine in the hazy one wherever the
+transmission is smooth: `J = scale * I + offset`. Both coefficients are fitted at the working size
+(a guided filter: He, Sun, Tang, TPAMI 2013), enlarged, and applied to the picture's own pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+RADIUS = 1
+"""Windows of 3x3 pixels at the working size."""
+
+EPSILON = 1e-5
+"""Contrast (variance) below which a window counts as flat; images lie in [0, 1]."""
+
+_BAND = 1 << 18
+"""Pixels mapped at a time, so that memory does not grow with the picture."""
+
+
+def box_mean(x: NDArray[np.floating], radius: int) -> NDArray[np.float64]:
+    """Mean over the `2 radius + 1` square around each pixel, `h w ...`, fewer at the border."""
+    for axis in (0, 1):
+        size = x.shape[axis]
+        ends = np.minimum(np.arange(size) + radius + 1, size)
+        starts = np.maximum(np.arange(size) - radius, 0)
+        zero = np.zeros_like(x.take([0], axis), dtype=np.float64)
+        total = np.concatenate([zero, np.cumsum(x, axis, dtype=np.float64)], axis)
+        counts = (ends - starts).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+        x = (total.take(ends, axis) - total.take(starts, axis)) / counts
+    return x.astype(np.float64, copy=False)
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """`clear = scale * hazy + offset`, with coefficients for every place and channel."""
+
+    scale: Floats
+    """`h w c` at the size it was fitted at."""
+    offset: Floats
+    """`h w c` at the size it was fitted at."""
+
+    def faded(self, strength: float) -> "AffineMap":
+        """The map `strength` of the way from leaving everything as it is (0) to itself (1)."""
+        share = np.float32(strength)
+        return AffineMap(1 + share * (self.scale - 1), share * self.offset)
+
+    def __call__(self, image: NDArray[Any], maximum: float) -> NDArray[Any]:
+        """Apply to a picture of any size, band by band.
+
+        Args:
+            image: `H W c`, any real dtype, from 0 to `maximum`.
+            maximum: What stands for white.
+
+        Returns:
+            The mapped picture, in [0, maximum], same shape and dtype.
+        """
+        height, width = image.shape[:2]
+        rows = _positions(height, self.scale.shape[0])
+        columns = _positions(width, self.scale.shape[1])
+        scale = _between(self.scale, columns, axis=1)  # h W c
+        offset = _between(self.offset * np.float32(maximum), columns, axis=1)
+        result = np.empty_like(image)
+        whole_numbers = np.issubdtype(image.dtype, np.integer)
+        band = max(1, _BAND // width)
+        for top in range(0, height, band):
+            here = slice(top, top + band)
+            part = rows[0][here], rows[1][here], rows[2][here]
+            clear = _between(scale, part, axis=0)
+            clear *= image[here]
+            clear += _between(offset, part, axis=0)
+            if whole_numbers:
+                np.rint(clear, out=clear)
+            np.clip(clear, 0, maximum, out=clear)
+            result[here] = clear
+        return result
+
+
+def fit(
+    guide: NDArray[np.floating],
+    target: NDArray[np.floating],
+    *,
+    radius: int = RADIUS,
+    epsilon: float = EPSILON,
+) -> AffineMap:
+    """Fit `target = scale * guide + offset` in the window around each pixel (a guided filter).
+
+    Args:
+        guide: The hazy picture in [0, 1], `h w c`.
+        target: The clear picture in [0, 1], `h w c`.
+        radius: Windows are `2 radius + 1` wide.
+        epsilon: Pulls the scale of flat windows to 0.
+
+    Returns:
+        Coefficients averaged over all the windows that cover a pixel.
+    """
+    guide_mean, target_mean = box_mean(guide, radius), box_mean(target, radius)
+    covariance = box_mean(guide * target, radius) - guide_mean * target_mean
+    variance = box_mean(guide * guide, radius) - guide_mean * guide_mean
+    scale = covariance / (variance + epsilon)
+    offset = target_mean - scale * guide_mean
+    return AffineMap(
+        box_mean(scale, radius).astype(np.float32), box_mean(offset, radius).astype(np.float32)
+    )
+
+
+_Positions = tuple[NDArray[np.intp], NDArray[np.intp], Floats]
+
+
+def _positions(outputs: int, inputs: int) -> _Positions:
+    """For each output pixel centre: the inputs before and after it, and the share of the latter."""
+    centre = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
+    centre = centre.clip(0, inputs - 1)
+    before = np.floor(centre).astype(np.intp)
+    return before, np.minimum(before + 1, inputs - 1), (centre - before).astype(np.float32)
+
+
+def _between(values: Floats, positions: _Positions, axis: int) -> Floats:
+    before, after, share = positions
+    share = share.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    first = values.take(before, axis)
+    second = values.take(after, axis)
+    second -= first
+    second *= share
+    first += second
+    return first

@@ -1,0 +1,41 @@
+"""The `kddn` command. Each subcommand is imported only when it is used."""
+
+import sys
+
+from cyclopts import App
+
+from kddn import __version__
+from kddn.errors import KddnError
+
+app = App(
+    name="kddn",
+    help="Remove haze from photographs; train and check what does it.",
+    version=__version__,
+)
+app.command("kddn.cli.dehaze:dehaze", help="Remove haze from picture files.")
+app.command("kddn.cli.models:models", help="List the models that can be asked for.")
+
+research = "Research (pip install 'kddn\\[train]')"
+app.command(
+    "kddn.cli.research:train", help="Train a teacher or a student from a recipe.", group=research
+)
+app.command(
+    "kddn.cli.research:evaluate", help="Measure models on NYU's validation scenes.", group=research
+)
+app.command(
+    "kddn.cli.research:export",
+    help="Write trained weights as a model to dehaze with.",
+    group=research,
+)
+
+
+def main() -> None:
+    """Run the command line; errors that a person can mend end it with one line and status 1."""
+    try:
+        app()
+    except KddnError as error:
+        sys.exit(f"kddn: {error}")
+    except BrokenPipeError:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,101 @@
+"""`kddn train`, `kddn evaluate` and `kddn export`: doors to the research half."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from kddn.errors import KddnError
+from kddn.models import DARK_CHANNEL, DEFAULT
+
+
+def _research(module: str) -> Any:
+    try:
+        return import_module(f"kddn.research.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("kddn"):
+            raise
+        raise KddnError(
+            f"this command needs {error.name}, which comes with: pip install 'kddn[train]'"
+        ) from error
+
+
+def train(
+    stage: Literal["teacher", "student"],
+    /,
+    *options: Annotated[str, Parameter(allow_leading_hyphen=True)],
+) -> None:
+    """Train a teacher or a student from a recipe.
+
+    `kddn train student --config recipes/kddn-small.yaml` starts a run; every field of the recipe
+    can be given as an option too, and `kddn train student -- --help` lists them. `--resume
+    last.ckpt` goes on with a run.
+
+    Parameters
+    ----------
+    stage
+        What to train.
+    options
+        Options of the run.
+    """
+    print(_research("cli").train(stage, options))
+
+
+def evaluate(
+    *,
+    root: Path,
+    model: Annotated[list[str], Parameter(negative=())] | None = None,
+    output: Path | None = None,
+    scenes: int = 50,
+    device: str = "auto",
+) -> None:
+    """Measure models on NYU's validation scenes, hazed by SOTS's rule: PSNR and SSIM.
+
+    Each model is measured through its working size and at full resolution, beside the hazy input.
+
+    Parameters
+    ----------
+    root
+        Folder of NYU Depth V2's labelled pairs.
+    model
+        A model's name or .onnx file; may be given several times.
+    output
+        A .csv file for the figures of each image.
+    scenes
+        How many of the 50 validation scenes to use, ten images each.
+    device
+        auto, cpu, cuda, directml or coreml.
+    """
+    names = model or [DARK_CHANNEL, DEFAULT]
+    _research("evaluation").evaluate(root, names, output=output, scenes=scenes, device=device)
+
+
+def export(
+    weights: Path,
+    output: Path,
+    /,
+    *,
+    working_size: int,
+    summary: str,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Write trained weights as a model to dehaze with: ONNX, safetensors and a card.
+
+    Parameters
+    ----------
+    weights
+        `weights.safetensors` or `last.ckpt` of a training run.
+    output
+        The .onnx file; the others are written beside it.
+    working_size
+        Longest side, in pixels, that the model estimates haze at.
+    summary
+        One sentence on what it is for.
+    overwrite
+        Replace files that exist already.
+    """
+    _research("export").export(
+        weights, output, working_size=working_size, summary=summary, overwrite=overwrite
+    )
+    print(output)

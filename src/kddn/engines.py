@@ -1,0 +1,97 @@
+"""What turns a hazy picture into a clear one: one interface, one class an engine."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kddn import dark_channel
+from kddn.affine import Floats
+from kddn.errors import ModelError
+from kddn.models import DARK_CHANNEL, Model
+
+Engine = Callable[[Floats], Floats]
+"""Takes a hazy RGB picture, float32 `h w 3` in [0, 1], and gives back the clear one, as large.
+
+Threads may share an engine.
+"""
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""Devices that can be asked for, and what ONNX Runtime calls them."""
+
+_AUTOMATIC = ("cuda", "cpu")
+"""What `auto` chooses from, best first."""
+
+
+def open_engine(model: Model, device: str = "auto") -> Engine:
+    """Make a model ready to run.
+
+    Args:
+        model: Which.
+        device: `auto`, or a key of `PROVIDERS`.
+
+    Raises:
+        ModelError: If the device is unknown or missing, or the weights cannot be used.
+    """
+    if model.name == DARK_CHANNEL:
+        if device not in ("auto", "cpu"):
+            raise ModelError(f"the dark channel prior runs on the cpu, not on {device!r}")
+        return dark_channel.remove_haze
+    return OnnxEngine(model, device)
+
+
+class OnnxEngine:
+    """A network run by ONNX Runtime.
+
+    Args:
+        model: The network.
+        device: `auto`, or a key of `PROVIDERS`.
+    """
+
+    def __init__(self, model: Model, device: str = "auto") -> None:
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(3)
+        device = _choose_device(device, onnxruntime.get_available_providers())
+        options = onnxruntime.SessionOptions()
+        # Pictures come in many sizes: an arena would keep the memory of the largest for ever.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.read(), options, providers=[PROVIDERS[device]]
+            )
+        except ModelError:
+            raise
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            raise ModelError(f"{model.path} cannot be run on {device}: {error}") from error
+        if PROVIDERS[device] not in self._session.get_providers():
+            raise ModelError(
+                f"device {device!r} could not be started; see ONNX Runtime's requirements for "
+                f"{PROVIDERS[device]}, or use device 'cpu'"
+            )
+        self.device = device
+        """Where it runs."""
+
+    def __call__(self, image: Floats) -> Floats:
+        batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+        clear: Floats = self._session.run(None, {"hazy": batch})[0][0]
+        return clear.transpose(1, 2, 0)
+
+
+def _choose_device(device: str, available: list[str]) -> str:
+    here = [name for name, provider in PROVIDERS.items() if provider in available]
+    if device == "auto":
+        return next(name for name in _AUTOMATIC if name in here)
+    if device not in PROVIDERS:
+        raise ModelError(f"there is no device {device!r}; use auto, {', '.join(PROVIDERS)}")
+    if device not in here:
+        raise ModelError(
+            f"device {device!r} is not available here (this machine has: {', '.join(here)}); "
+            f"install the onnxruntime build that brings {PROVIDERS[device]}, or use device 'auto'"
+        )
+    return device

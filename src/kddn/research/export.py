@@ -1,0 +1,90 @@
+"""From trained weights to a model that the runtime takes: ONNX, safetensors and a card."""
+
+import hashlib
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kddn.errors import ModelError
+from kddn.research.weights import load_network, save_network
+
+
+class _Clamped(nn.Module):
+    """A network whose output is a picture: RGB in [0, 1]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, hazy: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+        clear: Tensor = self.network(hazy)
+        return clear.clamp(0, 1)
+
+
+def export(
+    weights: Path, output: Path, *, working_size: int, summary: str, overwrite: bool = False
+) -> None:
+    """Write `output` (ONNX), and beside it the same weights as safetensors, and the card.
+
+    Args:
+        weights: `weights.safetensors` or a `.ckpt` of a training run.
+        output: The `.onnx` file.
+        working_size: Longest side, in pixels, that the model estimates haze at.
+        summary: One sentence on what it is for.
+        overwrite: Whether existing files may be replaced.
+
+    Raises:
+        ModelError: If the weights cannot be read, or a file exists already.
+    """
+    if output.suffix != ".onnx":
+        raise ModelError(f"{output}: the model's name must end in .onnx")
+    tensors, card = output.with_suffix(".safetensors"), output.with_suffix(".json")
+    for path in (output, tensors, card):
+        if path.exists() and not overwrite and path != weights:
+            raise ModelError(f"{path} exists already; ask to overwrite, or name another output")
+    network = load_network(weights)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(to_onnx(network))
+    save_network(network, tensors)
+    fields = {
+        "summary": summary,
+        "working_size": working_size,
+        "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+    card.write_text(json.dumps(fields, indent=2) + "\n")
+
+
+def to_onnx(network: nn.Module) -> bytes:
+    """A network as an ONNX model, input `hazy` and output `clear`, `1 3 h w` with h and w free."""
+    example = torch.rand(1, 3, 92, 124)
+    free = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Clamped(network).eval(),
+            (example,),
+            dynamo=True,
+            dynamic_shapes=(free,),
+            input_names=["hazy"],
+            output_names=["clear"],
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    # The exporter's notes on every operation: a quarter of the file, and paths of this machine.
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")
+    model.graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    content: bytes = model.SerializeToString()
+    return content
