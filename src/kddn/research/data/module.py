@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
 from kddn.research.data.nyu import TRAIN, VALIDATION, NyuScenes, load_nyu
 from kddn.research.data.pairs import Pair
@@ -61,7 +60,7 @@ class NyuHaze(LightningDataModule):
 
     def train_dataloader(self) -> Iterable[Pair]:
         assert self.batches is not None
-        return DataLoader(self.batches, batch_size=None)
+        return self.batches
 
     def val_dataloader(self) -> list[Iterable[Pair]]:
         assert self._validation is not None

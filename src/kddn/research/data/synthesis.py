@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from kddn.research.data.nyu import NyuScenes
 from kddn.research.data.pairs import Pair
@@ -37,7 +36,7 @@ class SynthesisConfig:
             )
 
 
-class SyntheticHaze(IterableDataset[Pair]):
+class SyntheticHaze:
     """Batches whose haze is drawn anew each time by ITS's rule.
 
     Batch `i` depends only on the seed and on `i`, so that a resumed run goes on exactly.

@@ -1,0 +1,135 @@
+"""Training: the schedule, runs that learn, and runs that go on after a stop."""
+
+import csv
+import math
+
+import pytest
+import torch
+
+from kddn.errors import ModelError
+from kddn.research.cli import train
+from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
+from kddn.research.training import Optimization
+from kddn.research.weights import load_network, save_network
+
+
+def test_schedule_is_the_cosine():
+    schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=1)
+    assert schedule.rate(0) == pytest.approx(1e-3)
+    assert schedule.rate(0.5) == pytest.approx((1e-3 + 1e-5) / 2)
+    assert schedule.rate(0.25) == pytest.approx(1e-5 + 0.99e-3 * (1 + math.sqrt(0.5)) / 2)
+    assert schedule.rate(1) == pytest.approx(1e-5)
+
+
+def test_cycles_start_again_and_the_last_one_ends_low():
+    schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=3)
+    assert schedule.rate(1 / 3 - 1e-9) == pytest.approx(1e-5, rel=1e-3)
+    assert schedule.rate(1 / 3 + 1e-9) == pytest.approx(1e-3, rel=1e-3)
+    assert schedule.rate(1) == pytest.approx(1e-5)
+
+
+def test_warmup_rises_from_the_floor():
+    schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=1, warmup=0.1)
+    assert schedule.rate(0) == 1e-5
+    assert 1e-5 < schedule.rate(0.05) < schedule.rate(0.1)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"learning_rate": 0}, {"floor": 1}, {"cycles": 0}, {"warmup": 1.0}]
+)
+def test_impossible_schedules_are_refused(bad):
+    with pytest.raises(ValueError, match="optimization needs"):
+        Optimization(**bad)
+
+
+def options(nyu, folder, steps, *more):
+    return [
+        "--model.preset=paper",
+        f"--data.root={nyu}",
+        "--data.train_scenes=4",
+        "--data.validation_scenes=2",
+        "--data.validation_scales=[0.1]",
+        "--data.epoch_length=4",
+        "--data.synthesis={batch_size: 2, crop: 32, scales: [0.1, 0.2]}",
+        f"--trainer.max_steps={steps}",
+        "--trainer.accelerator=cpu",
+        "--trainer.num_sanity_val_steps=0",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.logger.class_path=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.init_args={{save_dir: {folder}, name: '', version: ''}}",
+        "--trainer.callbacks.class_path=lightning.pytorch.callbacks.ModelCheckpoint",
+        "--trainer.callbacks.init_args={save_last: true, every_n_train_steps: 1, save_top_k: -1}",
+        "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+        "--trainer.callbacks.init_args={decay: 0.5}",
+        *more,
+    ]
+
+
+def log(folder, column):
+    with (folder / "metrics.csv").open() as file:
+        return [float(row[column]) for row in csv.DictReader(file) if row[column]]
+
+
+@pytest.mark.parametrize("stage", ["teacher", "student"])
+def test_a_run_leaves_weights_logs_and_its_configuration(nyu, tmp_path, stage):
+    weights = train(stage, options(nyu, tmp_path, 4))
+    network = load_network(weights)
+    assert isinstance(network, Teacher if stage == "teacher" else Student)
+    assert len(log(tmp_path, "loss")) == 4
+    assert log(tmp_path, "lr")[0] > log(tmp_path, "lr")[-1]
+    assert all(math.isfinite(value) for value in log(tmp_path, "psnr@0.1"))
+    assert "epoch_length: 4" in (tmp_path / "config.yaml").read_text()
+
+
+def test_the_run_averages_its_weights(nyu, tmp_path):
+    averaged = load_network(train("student", options(nyu, tmp_path, 4)))
+    last = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=False)
+    mean, raw = last["state_dict"], last["current_model_state"]
+    name = "backbone.group1.tail.conv.weight"
+    assert not torch.equal(mean[f"network.{name}"], raw[f"network.{name}"])
+    torch.testing.assert_close(averaged.state_dict()[name], mean[f"network.{name}"])
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = load_network(train("student", options(nyu, whole, 7))).state_dict()
+    # In the middle of the second epoch, as if killed there.
+    stop = next(path for path in whole.rglob("*.ckpt") if "step=6" in path.name)
+    resumed = load_network(train("student", options(nyu, parts, 7, f"--resume={stop}")))
+    torch.testing.assert_close(resumed.state_dict(), expected, rtol=0, atol=0)
+    assert log(parts, "loss") == log(whole, "loss")[6:]
+
+
+def test_weights_that_do_not_fit_are_refused_before_training(nyu, tmp_path):
+    path = tmp_path / "small.safetensors"
+    save_network(Student(StudentConfig(width=4)), path)
+    with pytest.raises(ModelError, match=r"small.safetensors holds a .*student"):
+        train("student", options(nyu, tmp_path, 1, f"--model.start={path}"))
+
+
+def test_an_unknown_field_is_named(nyu, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train("student", options(nyu, tmp_path, 1, "--data.epoch_lenght=5"))
+    assert "epoch_lenght" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "network", [Teacher(TeacherConfig(width=4)), Student(StudentConfig(width=4, groups=2))]
+)
+def test_weights_come_back_as_they_were(tmp_path, network):
+    save_network(network, tmp_path / "w.safetensors")
+    again = load_network(tmp_path / "w.safetensors")
+    assert again.config == network.config
+    torch.testing.assert_close(again.state_dict(), network.state_dict())
+
+
+def test_unreadable_weights_are_named(tmp_path):
+    for name in ("no.safetensors", "no.ckpt"):
+        with pytest.raises(ModelError, match=f"{name} does not exist"):
+            load_network(tmp_path / name)
+        (tmp_path / name).write_bytes(b"nothing")
+        with pytest.raises(ModelError, match=f"{name} is not a readable"):
+            load_network(tmp_path / name)
