@@ -82,6 +82,10 @@ class _Training(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.network.parameters(), lr=self.optimization.learning_rate)
 
+    def on_train_start(self) -> None:
+        # A run resumed within an epoch gets no call of on_train_epoch_start.
+        self.on_train_epoch_start()
+
     def on_train_epoch_start(self) -> None:
         # Batches are numbered over the whole run: a resumed one goes on with the next.
         self.trainer.datamodule.batches.first = self.global_step  # type: ignore[attr-defined]
