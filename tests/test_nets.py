@@ -137,7 +137,7 @@ def test_impossible_shapes_are_refused(config):
 def test_foreign_weights_are_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     path.write_bytes(b"no")
-    with pytest.raises(ModelError, match="other.safetensors"):
+    with pytest.raises(ModelError, match=r"other.safetensors"):
         load_authors_teacher(path)
 
 

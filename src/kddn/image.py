@@ -1,5 +1,6 @@
 """Photographs in and out: pixels as RGB arrays, and everything else kept as it was."""
 
+import contextlib
 import io
 import os
 import threading
@@ -241,5 +242,6 @@ def write(content: bytes, path: Path, *, overwrite: bool) -> None:
         unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         raise ImageError(f"{path} cannot be written ({error.strerror})") from error

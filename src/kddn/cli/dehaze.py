@@ -54,7 +54,7 @@ def dehaze(
         raise KddnError("--output names one file, but there are several pictures; leave it out")
     dehazer = Dehazer(model, device)
     # Progress goes where errors go, so that a pipe gets the names of the new files and no more.
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     failed = 0
     hidden = len(pictures) == 1 or not console.is_terminal
     for picture in track(pictures, "Removing haze", console=console, disable=hidden):
@@ -71,7 +71,7 @@ def dehaze(
                 print(_compare(picture, result, overwrite=overwrite))
         except KddnError as error:
             failed += 1
-            console.print(f"kddn: {error}", style="red", markup=False, highlight=False)
+            console.print(f"kddn: {error}", style="red", markup=False, soft_wrap=True)
     if failed:
         sys.exit(1)
 

@@ -1,0 +1,5 @@
+"""`python -m kddn` is `kddn`."""
+
+from kddn.cli import main
+
+main()

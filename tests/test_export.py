@@ -1,0 +1,69 @@
+"""ONNX gives what torch gives, at every size, and the runtime takes it."""
+
+import json
+
+import jaxtyping
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from kddn import Dehazer
+from kddn.errors import ModelError
+from kddn.research.export import export, to_onnx
+from kddn.research.nets import Student, StudentConfig
+from kddn.research.weights import load_network, save_network
+
+
+@pytest.fixture(autouse=True)
+def _without_shape_checks():
+    """Export traces with symbolic sizes, which the checks would take for no integers."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+LAYOUTS = [
+    StudentConfig(width=8, groups=2, blocks=1, global_residual=True),
+    StudentConfig(layout="authors", width=8, groups=1, blocks=1),
+]
+
+
+@pytest.mark.parametrize("config", LAYOUTS, ids=["paper", "authors"])
+def test_onnx_equals_torch_at_any_size(config):
+    torch.manual_seed(0)
+    network = Student(config).eval()
+    session = onnxruntime.InferenceSession(to_onnx(network))
+    for height, width in [(1, 1), (37, 50), (128, 96)]:
+        hazy = torch.rand(1, 3, height, width)
+        (clear,) = session.run(None, {"hazy": hazy.numpy()})
+        with torch.no_grad():
+            expected = network(hazy).clamp(0, 1).numpy()
+        np.testing.assert_allclose(clear, expected, atol=1e-4)
+
+
+def test_exported_files_say_what_they_are_and_run(tmp_path):
+    torch.manual_seed(0)
+    save_network(Student(LAYOUTS[0]), tmp_path / "weights.safetensors")
+    model = tmp_path / "models" / "mine.onnx"
+    export(tmp_path / "weights.safetensors", model, working_size=64, summary="Mine.")
+    card = json.loads(model.with_suffix(".json").read_text())
+    assert card["working_size"] == 64
+    assert card["parameters"] == sum(p.numel() for p in Student(LAYOUTS[0]).parameters())
+    assert load_network(model.with_suffix(".safetensors")).config == LAYOUTS[0]
+    assert b"site-packages" not in model.read_bytes()  # nor any other path of this machine
+    clear = Dehazer(model)(np.full((90, 130, 3), 200, np.uint8))
+    assert clear.shape == (90, 130, 3)
+    with pytest.raises(ModelError, match=r"mine.onnx exists already"):
+        export(tmp_path / "weights.safetensors", model, working_size=64, summary="Mine.")
+
+
+def test_a_damaged_model_is_noticed(tmp_path):
+    save_network(Student(LAYOUTS[0]), tmp_path / "weights.safetensors")
+    model = tmp_path / "mine.onnx"
+    export(tmp_path / "weights.safetensors", model, working_size=64, summary="Mine.")
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(ModelError, match=r"mine.onnx is damaged"):
+        Dehazer(model)
