@@ -154,4 +154,4 @@ def test_train_passes_its_options_on(nyu):
     result = run("train", "student", "--data.root", nyu, "--nonsense", 1)
     assert result.returncode != 0
     assert "nonsense" in result.stderr
-    assert "--model.preset" in run("train", "student", "--", "--help").stdout
+    assert "--model.network" in run("train", "student", "--", "--help").stdout

@@ -61,6 +61,14 @@ def test_a_batch_is_hazed_by_the_scattering_model_within_its(scenes):
         assert beta < haze.ITS_BETA[1] + 1e-4
 
 
+def test_a_share_of_the_images_has_white_airlight(scenes):
+    config = SynthesisConfig(batch_size=40, crop=8, white=0.3)
+    batch = SyntheticHaze(scenes, config, seed=0, length=1).batch(0)
+    airlight = (batch.hazy - batch.clean * batch.transmission) / (1 - batch.transmission)
+    white = (airlight.mean((1, 2, 3)) > 0.9999).float().mean()
+    assert 0.1 < white < 0.5
+
+
 @pytest.mark.parametrize(
     ("crop", "scales", "shape"),
     [
@@ -104,7 +112,8 @@ def test_images_are_flipped_and_batches_turned():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"scales": (0, 1)}, {"scales": (0.5, 0.2)}, {"scales": (0.5, 2)}, {"crop": 0}]
+    "bad",
+    [{"scales": (0, 1)}, {"scales": (0.5, 0.2)}, {"scales": (0.5, 2)}, {"crop": 0}, {"white": 2}],
 )
 def test_impossible_draws_are_refused(bad):
     with pytest.raises(ValueError, match="must"):

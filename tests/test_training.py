@@ -44,7 +44,7 @@ def test_impossible_schedules_are_refused(bad):
 
 def options(nyu, folder, steps, *more):
     return [
-        "--model.preset=paper",
+        "--model.network=paper",
         f"--data.root={nyu}",
         "--data.train_scenes=4",
         "--data.validation_scenes=2",

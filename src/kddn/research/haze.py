@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 Array = TypeVar("Array", np.ndarray, Tensor)
+Number = TypeVar("Number", float, Tensor)
 
 
 def transmission(depth: Array, beta: float | Array) -> Array:
@@ -69,7 +70,7 @@ SOTS_INDICES = range(1, 11)
 def its_haze(generator: torch.Generator) -> Haze:
     """Draw haze as RESIDE's indoor training set (ITS) does."""
     u, v = torch.rand(2, generator=generator, device=generator.device).tolist()
-    return Haze(_between(*ITS_AIRLIGHT, u), _between(*ITS_BETA, v))
+    return Haze(between(*ITS_AIRLIGHT, u), between(*ITS_BETA, v))
 
 
 def sots_haze(index: int) -> Haze:
@@ -83,7 +84,8 @@ def sots_haze(index: int) -> Haze:
     return Haze(airlight=1.0, beta=0.5 + 0.1 * index)
 
 
-def _between(low: float, high: float, share: float) -> float:
+def between(low: float, high: float, share: Number) -> Number:
+    """The point that lies the share `share` of the way from `low` to `high`."""
     return low + (high - low) * share
 
 

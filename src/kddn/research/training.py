@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from torch import Tensor
+from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.research.data import Pair
+from kddn.research.losses import reconstruction
 from kddn.research.metrics import psnr
 from kddn.research.nets import (
     STUDENT_PRESETS,
@@ -22,7 +22,8 @@ from kddn.research.nets import (
     Teacher,
     TeacherPreset,
 )
-from kddn.research.weights import Network, describe, load_network
+from kddn.research.objective import Losses, Objective
+from kddn.research.weights import describe, load_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +74,14 @@ def progress(trainer: Trainer) -> float:
 class _Training(LightningModule):
     """What both stages share: the optimiser, its schedule, and validation."""
 
-    def __init__(self, network: Network, optimization: Optimization | None) -> None:
+    def __init__(self, network: nn.Module, optimization: Optimization | None) -> None:
         super().__init__()
         # On CPU, channels-last convolutions train twice as fast.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimization = optimization or Optimization()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self.optimization.learning_rate)
+        return torch.optim.Adam(self.parameters(), lr=self.optimization.learning_rate)
 
     def on_train_start(self) -> None:
         # A run resumed within an epoch gets no call of on_train_epoch_start.
@@ -114,21 +115,22 @@ class TeacherTraining(_Training):
     """Stage one: the teacher reconstructs clean images, `|J - T(J)|` (equation 1).
 
     Args:
-        preset: Shape of the teacher.
+        network: A preset's name, or any network from RGB to RGB by `class_path` and `init_args`.
         start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
         optimization: Learning rate and its schedule.
     """
 
     def __init__(
         self,
-        preset: TeacherPreset = "paper",
+        network: TeacherPreset | nn.Module = "paper",
         start: Path | None = None,
         optimization: Optimization | None = None,
     ) -> None:
-        super().__init__(_begin(Teacher(TEACHER_PRESETS[preset]), start), optimization)
+        teacher = Teacher(TEACHER_PRESETS[network]) if isinstance(network, str) else network
+        super().__init__(_begin(teacher, start), optimization)
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
-        loss = F.l1_loss(self.network(batch.clean), batch.clean)
+        loss = reconstruction(self.network(batch.clean), batch.clean)
         self.log("loss", loss, prog_bar=True)
         return loss
 
@@ -137,32 +139,39 @@ class TeacherTraining(_Training):
 
 
 class StudentTraining(_Training):
-    """Stage two: the student removes haze, `|S(I) - J|` (equation 3).
+    """Stage two: the student removes haze, helped by a teacher or not (equation 2).
 
     Args:
-        preset: Shape of the student.
+        network: A preset's name, or any network from RGB to RGB by `class_path` and `init_args`.
         start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
+        losses: What to train for; L1 alone by default.
         optimization: Learning rate and its schedule.
     """
 
     def __init__(
         self,
-        preset: StudentPreset = "paper",
+        network: StudentPreset | nn.Module = "paper",
         start: Path | None = None,
+        losses: Losses | None = None,
         optimization: Optimization | None = None,
     ) -> None:
-        super().__init__(_begin(Student(STUDENT_PRESETS[preset]), start), optimization)
+        student = Student(STUDENT_PRESETS[network]) if isinstance(network, str) else network
+        super().__init__(_begin(student, start), optimization)
+        self.objective = Objective(self.network, losses or Losses())
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
-        loss = F.l1_loss(self.network(batch.hazy), batch.clean)
+        terms = self.objective(self.network, batch)
+        loss = torch.stack(list(terms.values())).sum()
         self.log("loss", loss, prog_bar=True)
+        if len(terms) > 1:
+            self.log_dict({f"loss/{name}": term for name, term in terms.items()})
         return loss
 
     def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._log_psnr(self.network(batch.hazy), batch.clean, dataloader_idx)
 
 
-def _begin(network: Network, start: Path | None) -> Network:
+def _begin(network: nn.Module, start: Path | None) -> nn.Module:
     if start is None:
         return network
     trained = load_network(start)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
@@ -22,13 +22,18 @@ _KINDS: dict[str, Callable[[dict[str, Any]], Network]] = {
 }
 
 
-def describe(network: Network) -> dict[str, str]:
-    """What must be known to build the network again, as strings for a file's metadata."""
+def describe(network: nn.Module) -> dict[str, str]:
+    """What must be known to build the network again, as strings for a file's metadata.
+
+    Of a network that is not ours, that is the name of its class: weights are data, never code.
+    """
+    if not isinstance(network, Teacher | Student):
+        return {"kind": f"{type(network).__module__}.{type(network).__qualname__}"}
     kind = "teacher" if isinstance(network, Teacher) else "student"
     return {"kind": kind, "config": json.dumps(asdict(network.config))}
 
 
-def save_network(network: Network, path: Path, metadata: dict[str, str] | None = None) -> None:
+def save_network(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write weights and shape to a safetensors file.
 
     Args:
@@ -50,6 +55,11 @@ def load_network(path: Path) -> Network:
     if not path.is_file():
         raise ModelError(f"{path} does not exist; give a .safetensors or .ckpt file of a run")
     state, metadata = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_weights(path)
+    if metadata.get("kind", "student") not in _KINDS:
+        raise ModelError(
+            f"{path} holds a {metadata['kind']}, which is not ours to build: build it yourself "
+            "and load the state dict with safetensors.torch.load_file"
+        )
     try:
         network = _KINDS[metadata["kind"]](json.loads(metadata["config"]))
     except (KeyError, TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kddn.research.data.nyu import NyuScenes
 from kddn.research.data.pairs import Pair
-from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, scatter, sots_haze, transmission
+from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, between, scatter, sots_haze, transmission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,15 @@ class SynthesisConfig:
     """Range that each batch's scale is drawn from, log-uniformly; 1 is the original size."""
     full_turns: bool = True
     """Whether to rotate by multiples of 90 degrees; without, only left-right flips."""
+    white: float = 0.0
+    """Share of images whose airlight is 1, as SOTS's and many photographs' is; 0 is ITS's rule."""
 
     def __post_init__(self) -> None:
         low, high = self.scales
         if not 0 < low <= high <= 1:
             raise ValueError(f"scales must satisfy 0 < low <= high <= 1, not {low}, {high}")
+        if not 0 <= self.white <= 1:
+            raise ValueError(f"white must lie in [0, 1], not {self.white}")
         if self.batch_size < 1 or self.crop < 1:
             raise ValueError(
                 f"batch_size and crop must be 1 or more, not {self.batch_size}, {self.crop}"
@@ -80,9 +84,9 @@ class SyntheticHaze:
         depth = _resize(torch.stack([depth for _, depth in crops]).float(), scale)
         depth = depth / self.scenes.farthest[chosen].view(-1, 1, 1, 1)
         clean, depth = _orient(clean, depth, generator, full_turns=config.full_turns)
-        haze = torch.rand(2, config.batch_size, 1, 1, 1, generator=generator).to(clean.device)
-        airlight = ITS_AIRLIGHT[0] + (ITS_AIRLIGHT[1] - ITS_AIRLIGHT[0]) * haze[0]
-        beta = ITS_BETA[0] + (ITS_BETA[1] - ITS_BETA[0]) * haze[1]
+        draws = torch.rand(3, config.batch_size, 1, 1, 1, generator=generator).to(clean.device)
+        airlight = between(*ITS_AIRLIGHT, draws[0]).where(draws[2] >= config.white, 1.0)
+        beta = between(*ITS_BETA, draws[1])
         t = transmission(depth, beta)
         clean = clean.contiguous(memory_format=torch.channels_last)
         return Pair(scatter(clean, t, airlight), clean, t)

@@ -1,0 +1,75 @@
+"""The paper's losses: one pure function each, its equation in the docstring.
+
+All are means over elements, batch included, so that weights do not depend on sizes. Images are
+RGB in [0, 1], `b 3 h w`; features are `b c h w`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Features = Float[Tensor, "b c h w"]
+Scalar = Float[Tensor, ""]
+
+
+def reconstruction(prediction: Float[Tensor, "b 3 h w"], truth: Float[Tensor, "b 3 h w"]) -> Scalar:
+    """`L_r = |S(I) - J|` (equation 3); with the teacher's output, `L_T` (equation 1)."""
+    return F.l1_loss(prediction, truth)
+
+
+def perceptual(
+    prediction: Sequence[Tensor], truth: Sequence[Tensor], weights: Sequence[float] | None = None
+) -> Scalar:
+    """`L_p = sum_i 1 / M_i |Phi_i(S(I)) - Phi_i(J)|` (equation 4).
+
+    Args:
+        prediction: VGG's features of the student's output, layer by layer.
+        truth: VGG's features of the clean image.
+        weights: One a layer; all 1 by default, as in the paper. The authors' code has 1/32, 1/16,
+            1/8, 1/4, 1.
+    """
+    weights = [1.0] * len(truth) if weights is None else weights
+    terms = zip(weights, prediction, truth, strict=True)
+    return torch.stack([weight * F.l1_loss(ours, theirs) for weight, ours, theirs in terms]).sum()
+
+
+def imitation(
+    student: Sequence[Features],
+    teacher: Sequence[Features],
+    density: Float[Tensor, "b 1 H W"] | None = None,
+) -> Scalar:
+    """FMIL, `L_rm = sum |T_m(J) - g(S_n(I))|` (equation 5), and with a density WFMIL,
+    `L_wrm = sum psi * |T_m(J) - g(S_n(I))|` (equation 6).
+
+    Args:
+        student: `g(S_n(I))` of each pair.
+        teacher: `T_m(J)` of each pair, of the same shape.
+        density: `psi` in [0, 1], 1 where haze is densest; resized to each feature map. See
+            `kddn.research.haze`.
+    """  # noqa: D205
+    terms = []
+    for ours, theirs in zip(student, teacher, strict=True):
+        difference = (theirs - ours).abs()
+        if density is not None:
+            difference = resize(density, difference.shape[-2:]) * difference
+        terms.append(difference.mean())
+    return torch.stack(terms).sum()
+
+
+def deep_supervision(
+    predictions: Sequence[Float[Tensor, "b 3 _ _"]], truth: Float[Tensor, "b 3 h w"]
+) -> Scalar:
+    """`L_ds` of the ablation: pictures made from intermediate layers, against `J` made as small."""
+    return torch.stack(
+        [F.l1_loss(picture, resize(truth, picture.shape[-2:])) for picture in predictions]
+    ).sum()
+
+
+def resize(x: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor, "b c H W"]:
+    """Maps at another size, antialiased where they get smaller."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, tuple(size), mode="bilinear", antialias=True)

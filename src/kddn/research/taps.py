@@ -1,0 +1,79 @@
+"""Looking into any network: what its named modules put out while it runs."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+
+from kddn.errors import ModelError
+
+
+def run_tapped(
+    network: nn.Module, x: Tensor, names: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a network and also give the outputs of some of its modules.
+
+    Args:
+        network: Any network; nothing in it is changed.
+        x: Its input.
+        names: Dotted names of modules, as `named_modules()` has them.
+
+    Returns:
+        The network's output, and each module's output by name. A module that runs several times
+        gives its last one.
+
+    Raises:
+        ModelError: If a name is no module's, or its module did not run.
+    """
+    features: dict[str, Tensor] = {}
+    handles = []
+    for name in names:
+
+        def keep(module: nn.Module, inputs: object, output: Tensor, name: str = name) -> None:
+            features[name] = output
+
+        handles.append(find_module(network, name).register_forward_hook(keep))
+    try:
+        output = network(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if silent := [name for name in names if name not in features]:
+        raise ModelError(f"{type(network).__name__} never runs its module {silent[0]!r}")
+    return output, features
+
+
+def feature_channels(network: nn.Module, names: Sequence[str]) -> list[int]:
+    """How many channels the feature maps of some modules have, from a trial run on a black image.
+
+    Raises:
+        ModelError: If a name is no module's, or a module puts out no feature map.
+    """
+    training = network.training
+    example = next(network.parameters(), torch.zeros(0)).new_zeros(1, 3, 64, 64)
+    with torch.no_grad():
+        _, features = run_tapped(network.eval(), example, names)
+    network.train(training)
+    for name in names:
+        if not isinstance(features[name], Tensor) or features[name].ndim != 4:
+            raise ModelError(
+                f"{type(network).__name__}'s module {name!r} puts out no feature map b c h w"
+            )
+    return [features[name].shape[1] for name in names]
+
+
+def find_module(network: nn.Module, name: str) -> nn.Module:
+    """The module of a dotted name.
+
+    Raises:
+        ModelError: If there is none, with names that come close.
+    """
+    modules = dict(network.named_modules())
+    if name not in modules:
+        near = get_close_matches(name, modules, n=3) or [key for key in modules if key][:3]
+        raise ModelError(
+            f"{type(network).__name__} has no module {name!r}; it has {', '.join(near)}, ..."
+        )
+    module: nn.Module = modules[name]
+    return module
