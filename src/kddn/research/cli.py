@@ -1,5 +1,6 @@
 """`kddn train`: runs from YAML recipes and command-line options."""
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,32 +9,81 @@ from typing import cast
 from lightning import LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from kddn.errors import DataError
 from kddn.research.data.module import NyuHaze
+from kddn.research.nets import Teacher
 from kddn.research.training import StudentTraining, TeacherTraining
 from kddn.research.weights import save_network
 
 STAGES: dict[str, type[LightningModule]] = {"teacher": TeacherTraining, "student": StudentTraining}
 
+RECIPES = Path(__file__).parent / "recipes"
+"""Recipes that can be asked for by name; those in folders are changes to `student`."""
+
 
 class TrainCLI(LightningCLI):
-    """Lightning's command line for one stage, with `--resume`."""
+    """Lightning's command line for one stage, with `--resume` and `--budget`.
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        # Lightning's own also warns when the process has arguments: here they are another parser's.
-        self.config = parser.parse_args(cast(list[str], args))
+    A student that imitates, and has no teacher, gets one trained first.
+    """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--resume", type=Path | None, default=None, help="checkpoint (.ckpt) to go on from"
         )
+        parser.add_argument(
+            "--budget",
+            type=float,
+            default=1.0,
+            help="share of each epoch's batches to train on, the same for every recipe",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        # Lightning's own also warns when the process has arguments: here they are another parser's.
+        self.config = parser.parse_args(cast(list[str], args))
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config
+        if not 0 < config.budget <= 1:
+            raise DataError(f"budget must lie in (0, 1], not {config.budget}")
+        config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
+        losses = config.model.get("losses")
+        if losses is not None and losses.imitation and losses.teacher is None:
+            losses.teacher = self._train_teacher()
+
+    def _train_teacher(self) -> Path:
+        """Train a teacher for this student: its recipe, with the student's data and limits."""
+        folder = Path(self.config.trainer.default_root_dir or ".") / "teacher"
+        self._rehearse(folder / "untrained.safetensors")
+        shared = json.loads(self.parser.dump(self.config, format="json"))
+        kept = {"accelerator", "devices", "precision", "max_time", "max_steps"}
+        kept |= {"logger", "log_every_n_steps", "enable_progress_bar"}
+        limits = {key: value for key, value in shared["trainer"].items() if key in kept}
+        changes = {
+            "data": shared["data"],
+            "trainer": {**limits, "default_root_dir": str(folder)},
+        }
+        recipe = folder / "recipe.json"
+        recipe.write_text(json.dumps(changes, indent=2))
+        return train("teacher", ["--config", "teacher", "--config", str(recipe)])
+
+    def _rehearse(self, untrained: Path) -> None:
+        """Build everything once with an untrained teacher, so that mistakes cost no training."""
+        save_network(Teacher(), untrained)
+        config = self.config.clone()
+        config.model.losses.teacher = untrained
+        self.parser.instantiate(config)
+        untrained.unlink()
 
 
 def train(stage: str, arguments: Sequence[str]) -> Path:
     """Train one stage and write `weights.safetensors` into the run's folder.
 
+    A student that imitates gets its teacher trained first, where none is given.
+
     Args:
         stage: `teacher` or `student`.
-        arguments: Options as on the command line, `--config recipe.yaml` among them.
+        arguments: Options as on the command line, `--config recipe` among them.
 
     Returns:
         The weights file.
@@ -42,7 +92,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         STAGES[stage],
         NyuHaze,
         run=False,
-        args=list(arguments),
+        args=find_recipes(arguments),
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"prog": f"kddn train {stage}"},
@@ -54,3 +104,35 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     save_network(cli.model.network, path)
     return path
+
+
+def find_recipes(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which recipes' names have become their files, behind the files they change.
+
+    Raises:
+        DataError: If `--config` names neither a file nor a recipe.
+    """
+    found: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, _, value = word.partition("=")
+        if option != "--config":
+            found.append(word)
+            continue
+        for path in _files(value or next(words, "")):
+            found += ["--config", str(path)]
+    return found
+
+
+def _files(name: str) -> list[Path]:
+    if Path(name).is_file():
+        return [Path(name)]
+    recipe = RECIPES / f"{name}.yaml"
+    if not recipe.is_file():
+        known = sorted(
+            path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml")
+        )
+        raise DataError(
+            f"{name!r} is neither a file nor a recipe; recipes are {', '.join(map(str, known))}"
+        )
+    return [recipe] if recipe.parent == RECIPES else [RECIPES / "student.yaml", recipe]

@@ -1,0 +1,141 @@
+"""Every recipe runs, and says what its row of the paper says."""
+
+import csv
+import json
+
+import pytest
+import yaml
+
+from kddn.errors import DataError, ModelError
+from kddn.research.cli import RECIPES, find_recipes, train
+from kddn.research.nets import STUDENT_PRESETS, StudentConfig
+from kddn.research.weights import load_network
+from test_losses import vgg_files
+
+ROWS = sorted(
+    str(path.relative_to(RECIPES).with_suffix(""))
+    for path in RECIPES.rglob("*.yaml")
+    if path.parent != RECIPES
+)
+
+
+def tiny(nyu, folder):
+    """Two steps on tiny pictures."""
+    return [
+        f"--data.root={nyu}",
+        "--data.train_scenes=2",
+        "--data.validation_scenes=1",
+        "--data.validation_scales=[0.1]",
+        "--data.epoch_length=2",
+        "--data.synthesis={batch_size: 1, crop: 32, scales: [0.1, 0.2]}",
+        "--trainer.max_steps=2",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.num_sanity_val_steps=0",
+        f"--trainer.default_root_dir={folder}",
+        "--trainer.logger.class_path=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.init_args={{save_dir: {folder}, name: ''}}",
+    ]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_runs(nyu, tmp_path, row):
+    more = []
+    if "perceptual" in row:
+        more.append(f"--model.losses.vgg={vgg_files(tmp_path, 16)[0]}")
+    weights = train("student", ["--config", row, *tiny(nyu, tmp_path), *more])
+    baseline = row == "table1/baseline"
+    assert load_network(weights).config == StudentConfig(spatially_weighted=not baseline)
+    with (weights.parent / "metrics.csv").open() as file:
+        columns = {name for line in csv.DictReader(file) for name, value in line.items() if value}
+    for column, parts in {
+        "loss/perceptual": ("perceptual",),
+        "loss/imitation": ("fmil", "pairs"),
+        "loss/deep_supervision": ("_ds",),
+    }.items():
+        assert (column in columns) == any(part in row for part in parts), column
+
+
+def test_a_missing_teacher_is_trained_first(nyu, tmp_path):
+    weights = train("student", ["--config", "table1/l1_fmil", *tiny(nyu, tmp_path)])
+    config = yaml.safe_load((weights.parent / "config.yaml").read_text())
+    teacher = config["model"]["losses"]["teacher"]
+    assert type(load_network(tmp_path / teacher)).__name__ == "Teacher"
+
+
+def test_the_paper_recipes_are_section_4_1():
+    teacher, student = (
+        yaml.safe_load((RECIPES / f"{stage}.yaml").read_text()) for stage in ("teacher", "student")
+    )
+    assert (teacher["trainer"]["max_epochs"], student["trainer"]["max_epochs"]) == (30, 60)
+    assert 60 / student["model"]["optimization"]["cycles"] == 20
+    for recipe in (teacher, student):
+        assert recipe["model"]["optimization"]["learning_rate"] == 1e-4
+        assert recipe["data"]["synthesis"] == {"batch_size": 8, "crop": 256}
+        assert recipe["data"]["epoch_length"] == 13_990 // 8
+
+
+def test_a_budget_shortens_every_epoch(nyu, tmp_path):
+    options = tiny(nyu, tmp_path)
+    options[options.index("--data.epoch_length=2")] = "--data.epoch_length=8"
+    options[options.index("--trainer.max_steps=2")] = "--trainer.max_epochs=1"
+    weights = train("student", ["--config", "student", "--budget=0.25", *options])
+    with (weights.parent / "metrics.csv").open() as file:
+        assert [line["loss"] != "" for line in csv.DictReader(file)].count(True) == 2
+
+
+def test_names_become_files_behind_what_they_change():
+    found = find_recipes(["--config", "table1/l1", "--config=teacher", "--a", "b"])
+    assert [word.rsplit("recipes/", 1)[-1] for word in found] == [
+        "--config",
+        "student.yaml",
+        "--config",
+        "table1/l1.yaml",
+        "--config",
+        "teacher.yaml",
+        "--a",
+        "b",
+    ]
+
+
+def test_an_unknown_recipe_is_named_with_those_there_are():
+    with pytest.raises(DataError, match=r"'l2' is neither a file nor a recipe; .*table1/l1,"):
+        find_recipes(["--config", "l2"])
+
+
+@pytest.mark.parametrize(
+    ("option", "cause"),
+    [
+        (
+            '--model.losses={"imitation": 1, "pairs": [{"teacher": "x", "student": "y"}]}',
+            "no module",
+        ),
+        ('--model.losses={"perceptual": 1, "vgg": "/no/vgg.pth"}', "/no/vgg.pth does not exist"),
+        ('--model.losses={"imitation": 1, "teacher": "/no/t.ckpt"}', "/no/t.ckpt does not exist"),
+    ],
+)
+def test_what_is_wrong_is_named_before_training(nyu, tmp_path, option, cause):
+    with pytest.raises(ModelError, match=cause):
+        train("student", [*tiny(nyu, tmp_path), option])
+
+
+def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
+    network = {
+        "class_path": "torch.nn.Conv2d",
+        "init_args": {"in_channels": 3, "out_channels": 3, "kernel_size": 3, "padding": 1},
+    }
+    weights = train("student", [f"--model.network={json.dumps(network)}", *tiny(nyu, tmp_path)])
+    with pytest.raises(
+        ModelError, match=r"holds a torch.nn.modules.conv.Conv2d, which is not ours"
+    ):
+        load_network(weights)
+
+
+def test_the_shipped_weights_have_the_shape_of_their_recipe():
+    for part in (1, 2):
+        recipe = yaml.safe_load((RECIPES / f"kddn-small-{part}.yaml").read_text())
+        assert recipe["model"]["network"] == "small"
+    shipped = RECIPES.parents[1] / "weights" / "kddn-small.safetensors"
+    assert load_network(shipped).config == STUDENT_PRESETS["small"]
