@@ -80,5 +80,5 @@ def _compare(before: Path, after: Path, *, overwrite: bool) -> Path:
     from kddn.compare import write_comparison
 
     path = before.with_stem(before.stem + "-compared")
-    write_comparison([("before", before), ("after", after)], path, overwrite=overwrite)
+    write_comparison(before, after, path, overwrite=overwrite)
     return path
