@@ -10,6 +10,7 @@ import torch
 
 from kddn import Dehazer
 from kddn.errors import ModelError
+from kddn.models import find_model
 from kddn.research.export import export, to_onnx
 from kddn.research.nets import Student, StudentConfig
 from kddn.research.weights import load_network, save_network
@@ -67,3 +68,14 @@ def test_a_damaged_model_is_noticed(tmp_path):
     model.write_bytes(content)
     with pytest.raises(ModelError, match=r"mine.onnx is damaged"):
         Dehazer(model)
+
+
+def test_the_shipped_onnx_is_the_shipped_safetensors():
+    model = find_model("kddn-small")
+    network = load_network(model.path.with_suffix(".safetensors"))
+    session = onnxruntime.InferenceSession(model.read())
+    for height, width in [(1, 1), (75, 100), (160, 213)]:
+        hazy = torch.rand(1, 3, height, width)
+        (clear,) = session.run(None, {"hazy": hazy.numpy()})
+        with torch.no_grad():
+            np.testing.assert_allclose(clear, network(hazy).clamp(0, 1).numpy(), atol=1e-4)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 
 from kddn.errors import ModelError
 from kddn.research.cli import train
@@ -74,13 +75,19 @@ def log(folder, column):
 
 @pytest.mark.parametrize("stage", ["teacher", "student"])
 def test_a_run_leaves_weights_logs_and_its_configuration(nyu, tmp_path, stage):
-    weights = train(stage, options(nyu, tmp_path, 4))
+    pictures = "--trainer.callbacks+=kddn.research.checkpoints.SamplePictures"
+    weights = train(stage, options(nyu, tmp_path, 4, pictures))
     network = load_network(weights)
     assert isinstance(network, Teacher if stage == "teacher" else Student)
     assert len(log(tmp_path, "loss")) == 4
     assert log(tmp_path, "lr")[0] > log(tmp_path, "lr")[-1]
     assert all(math.isfinite(value) for value in log(tmp_path, "psnr@0.1"))
     assert "epoch_length: 4" in (tmp_path / "config.yaml").read_text()
+    with Image.open(tmp_path / "samples" / "0000004.png") as sheet:
+        assert sheet.width > 3 * 62
+        panels = [sheet.crop((left, 28, left + 62, 74)).tobytes() for left in (0, 70, 140)]
+    assert (panels[0] == panels[2]) == (stage == "teacher")
+    assert panels[1] != panels[2]
 
 
 def test_the_run_averages_its_weights(nyu, tmp_path):
@@ -90,6 +97,8 @@ def test_the_run_averages_its_weights(nyu, tmp_path):
     name = "backbone.group1.tail.conv.weight"
     assert not torch.equal(mean[f"network.{name}"], raw[f"network.{name}"])
     torch.testing.assert_close(averaged.state_dict()[name], mean[f"network.{name}"])
+    beside = load_network(next(tmp_path.rglob("last.safetensors")))
+    torch.testing.assert_close(beside.state_dict(), averaged.state_dict())
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")

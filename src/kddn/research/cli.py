@@ -10,6 +10,7 @@ from lightning import LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from kddn.errors import DataError
+from kddn.research.checkpoints import WeightsBeside
 from kddn.research.data.module import NyuHaze
 from kddn.research.nets import Teacher
 from kddn.research.training import StudentTraining, TeacherTraining
@@ -95,6 +96,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         args=find_recipes(arguments),
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
+        trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
     with warnings.catch_warnings():

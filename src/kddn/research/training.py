@@ -1,6 +1,7 @@
 """Teacher and student as Lightning modules: the two stages of training (section 4.1)."""
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def progress(trainer: Trainer) -> float:
     return min(max(shares), 1.0)
 
 
-class _Training(LightningModule):
+class Training(LightningModule):
     """What both stages share: the optimiser, its schedule, and validation."""
 
     def __init__(self, network: nn.Module, optimization: Optimization | None) -> None:
@@ -100,18 +101,22 @@ class _Training(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["network"] = describe(self.network)
 
-    def _log_psnr(self, prediction: Tensor, truth: Tensor, dataloader_idx: int) -> None:
+    @abstractmethod
+    def sees(self, batch: Pair) -> Tensor:
+        """What of a batch the network gets to see."""
+
+    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
         scale = self.trainer.datamodule.validation_scales[dataloader_idx]  # type: ignore[attr-defined]
         self.log(
             f"psnr@{scale:g}",
-            psnr(prediction, truth).mean(),
-            batch_size=len(truth),
+            psnr(self.network(self.sees(batch)), batch.clean).mean(),
+            batch_size=len(batch.clean),
             prog_bar=True,
             add_dataloader_idx=False,
         )
 
 
-class TeacherTraining(_Training):
+class TeacherTraining(Training):
     """Stage one: the teacher reconstructs clean images, `|J - T(J)|` (equation 1).
 
     Args:
@@ -129,16 +134,16 @@ class TeacherTraining(_Training):
         teacher = Teacher(TEACHER_PRESETS[network]) if isinstance(network, str) else network
         super().__init__(_begin(teacher, start), optimization)
 
+    def sees(self, batch: Pair) -> Tensor:
+        return batch.clean
+
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
-        loss = reconstruction(self.network(batch.clean), batch.clean)
+        loss = reconstruction(self.network(self.sees(batch)), batch.clean)
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._log_psnr(self.network(batch.clean), batch.clean, dataloader_idx)
 
-
-class StudentTraining(_Training):
+class StudentTraining(Training):
     """Stage two: the student removes haze, helped by a teacher or not (equation 2).
 
     Args:
@@ -159,6 +164,9 @@ class StudentTraining(_Training):
         super().__init__(_begin(student, start), optimization)
         self.objective = Objective(self.network, losses or Losses())
 
+    def sees(self, batch: Pair) -> Tensor:
+        return batch.hazy
+
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
         terms = self.objective(self.network, batch)
         loss = torch.stack(list(terms.values())).sum()
@@ -166,9 +174,6 @@ class StudentTraining(_Training):
         if len(terms) > 1:
             self.log_dict({f"loss/{name}": term for name, term in terms.items()})
         return loss
-
-    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._log_psnr(self.network(batch.hazy), batch.clean, dataloader_idx)
 
 
 def _begin(network: nn.Module, start: Path | None) -> nn.Module:

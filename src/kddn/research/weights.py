@@ -84,9 +84,14 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelError(f"{path} is not a readable training checkpoint ({error})") from error
+    return network_state(checkpoint)
+
+
+def network_state(checkpoint: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The network's weights in a training checkpoint, and what `describe` says of it."""
     prefix = "network."
     state = {
-        name.removeprefix(prefix): value
+        name.removeprefix(prefix): value.contiguous()
         for name, value in checkpoint.get("state_dict", {}).items()
         if name.startswith(prefix)
     }

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 from lightning import LightningDataModule
+from torch.utils.data import DataLoader
 
+from kddn.research.data.its import ItsBatches, find_its
 from kddn.research.data.nyu import TRAIN, VALIDATION, NyuScenes, load_nyu
 from kddn.research.data.pairs import Pair
 from kddn.research.data.synthesis import SynthesisConfig, SyntheticHaze, sots_pair
@@ -20,6 +22,9 @@ class NyuHaze(LightningDataModule):
         synthesis: How training batches are drawn.
         epoch_length: Batches an epoch. 1748 batches of 8 are one pass over ITS's 13,990 images.
         validation_scales: Sizes to validate at, each a figure of its own in the log.
+        its: Folder of RESIDE's ITS (`hazy/`, `clear/`): trains on its fixed images rather than on
+            haze drawn anew; `epoch_length` then has no effect but to bound an epoch.
+        workers: Processes that read ITS's files.
         train_scenes: How many of the 1,349 training scenes to use, from the first.
         validation_scenes: How many of the 50 validation scenes to use in the log, from the first;
             each with one of SOTS's ten hazes in turn.
@@ -32,6 +37,8 @@ class NyuHaze(LightningDataModule):
         synthesis: SynthesisConfig | None = None,
         epoch_length: int = 1748,
         validation_scales: Sequence[float] = (1.0,),
+        its: Path | None = None,
+        workers: int = 2,
         train_scenes: int = len(TRAIN),
         validation_scenes: int = len(VALIDATION),
         seed: int = 0,
@@ -41,10 +48,12 @@ class NyuHaze(LightningDataModule):
         self.synthesis = synthesis or SynthesisConfig()
         self.epoch_length = epoch_length
         self.validation_scales = tuple(validation_scales)
+        self.its = its
+        self.workers = workers
         self.train_ids = TRAIN[:train_scenes]
         self.validation_ids = VALIDATION[:validation_scenes]
         self.seed = seed
-        self.batches: SyntheticHaze | None = None
+        self.batches: SyntheticHaze | ItsLoader | None = None
         self._validation: NyuScenes | None = None
 
     def setup(self, stage: str) -> None:
@@ -52,10 +61,14 @@ class NyuHaze(LightningDataModule):
         if self.batches is not None:
             return
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        scenes = load_nyu(self.root, self.train_ids).to(device)
-        self.batches = SyntheticHaze(
-            scenes, self.synthesis, seed=self.seed, length=self.epoch_length
-        )
+        if self.its is None:
+            scenes = load_nyu(self.root, self.train_ids).to(device)
+            self.batches = SyntheticHaze(
+                scenes, self.synthesis, seed=self.seed, length=self.epoch_length
+            )
+        else:
+            fixed = ItsBatches(find_its(self.its), self.synthesis, seed=self.seed)
+            self.batches = ItsLoader(fixed, length=self.epoch_length, workers=self.workers)
         self._validation = load_nyu(self.root, self.validation_ids).to(device)
 
     def train_dataloader(self) -> Iterable[Pair]:
@@ -65,6 +78,26 @@ class NyuHaze(LightningDataModule):
     def val_dataloader(self) -> list[Iterable[Pair]]:
         assert self._validation is not None
         return [_SotsRule(self._validation, scale) for scale in self.validation_scales]
+
+
+class ItsLoader:
+    """Epochs of ITS's batches, read ahead by worker processes."""
+
+    def __init__(self, batches: ItsBatches, *, length: int, workers: int) -> None:
+        self.batches = batches
+        self.length = min(length, len(batches))
+        self.workers = workers
+        self.first = 0
+        """Number of the next epoch's first batch."""
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Pair]:
+        numbers = range(self.first, self.first + self.length)
+        yield from DataLoader(
+            self.batches, batch_size=None, sampler=numbers, num_workers=self.workers
+        )
 
 
 class _SotsRule:

@@ -80,10 +80,9 @@ class SyntheticHaze:
         size = min(source, height), min(source, width)
         chosen = torch.randint(len(self.scenes), (config.batch_size,), generator=generator)
         crops = [self._crop(int(index), size, generator) for index in chosen]
-        clean = _resize(torch.stack([clean for clean, _ in crops]), scale).float() / 255
-        depth = _resize(torch.stack([depth for _, depth in crops]).float(), scale)
-        depth = depth / self.scenes.farthest[chosen].view(-1, 1, 1, 1)
-        clean, depth = _orient(clean, depth, generator, full_turns=config.full_turns)
+        scenes = _resize(torch.stack(crops), scale).float()  # b 4 h w
+        scenes = orient(scenes, generator, full_turns=config.full_turns)
+        clean, depth = scenes[:, :3] / 255, scenes[:, 3:] / self._farthest(chosen)
         draws = torch.rand(3, config.batch_size, 1, 1, 1, generator=generator).to(clean.device)
         airlight = between(*ITS_AIRLIGHT, draws[0]).where(draws[2] >= config.white, 1.0)
         beta = between(*ITS_BETA, draws[1])
@@ -91,14 +90,15 @@ class SyntheticHaze:
         clean = clean.contiguous(memory_format=torch.channels_last)
         return Pair(scatter(clean, t, airlight), clean, t)
 
-    def _crop(
-        self, index: int, size: tuple[int, int], generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _crop(self, index: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         height, width = self.scenes.clean.shape[-2:]
         top = int(_uniform(generator) * (height - size[0] + 1))
         left = int(_uniform(generator) * (width - size[1] + 1))
         window = (index, slice(None), slice(top, top + size[0]), slice(left, left + size[1]))
-        return self.scenes.clean[window], self.scenes.depth[window]
+        return torch.cat([self.scenes.clean[window], self.scenes.depth[window]])
+
+    def _farthest(self, chosen: Tensor) -> Tensor:
+        return self.scenes.farthest[chosen.to(self.scenes.farthest.device)].view(-1, 1, 1, 1)
 
 
 def sots_pair(scenes: NyuScenes, index: int, haze_index: int, *, scale: float = 1.0) -> Pair:
@@ -127,17 +127,11 @@ def _resize(x: Tensor, scale: float) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", antialias=True)
 
 
-def _orient(
-    clean: Tensor, depth: Tensor, generator: torch.Generator, *, full_turns: bool
-) -> tuple[Tensor, Tensor]:
-    """Flip each image left to right or not, and turn the whole batch."""
-    flip = (torch.rand(len(clean), generator=generator) < 0.5).to(clean.device).view(-1, 1, 1, 1)
-    clean = torch.where(flip, clean.flip(-1), clean)
-    depth = torch.where(flip, depth.flip(-1), depth)
-    if full_turns:
-        turns = int(_uniform(generator) * 4)
-        clean, depth = clean.rot90(turns, (-2, -1)), depth.rot90(turns, (-2, -1))
-    return clean, depth
+def orient(images: Tensor, generator: torch.Generator, *, full_turns: bool) -> Tensor:
+    """Flip each image left to right or not, and turn the whole batch, `b c h w`."""
+    flip = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
+    return images.rot90(int(_uniform(generator) * 4), (-2, -1)) if full_turns else images
 
 
 def _uniform(generator: torch.Generator) -> float:

@@ -1,0 +1,30 @@
+"""How well a teacher trained in the authors' layout reconstructs clean validation photographs.
+
+python benchmarks/authors_teacher.py path/to/nyu path/to/authors-teacher.safetensors
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from kddn.research.data import VALIDATION, load_nyu
+from kddn.research.metrics import psnr
+from kddn.research.weights import load_authors_teacher
+
+
+@torch.no_grad()
+def main(root: Path, weights: Path) -> None:
+    """Print mean, least and greatest PSNR over the 50 validation scenes."""
+    teacher = load_authors_teacher(weights)
+    scenes = load_nyu(root, VALIDATION)
+    scores = []
+    for image in scenes.clean:
+        clean = image[None].float() / 255
+        scores.append(psnr(teacher(clean), clean).item())
+    mean = sum(scores) / len(scores)
+    print(f"{mean:.2f} dB on average, {min(scores):.2f} to {max(scores):.2f} dB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

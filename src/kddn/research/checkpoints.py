@@ -1,0 +1,80 @@
+"""What a run leaves while it goes on: checkpoints with plain weights beside them, and pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from kddn.compare import side_by_side, stacked
+from kddn.research.data import Pair
+from kddn.research.training import Training
+from kddn.research.weights import network_state
+
+
+class WeightsBeside(TorchCheckpointIO):
+    """Writes the network's weights as safetensors beside each checkpoint.
+
+    The checkpoint is for going on, the safetensors for using: averaged, where the run averages.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        super().save_checkpoint(checkpoint, path, storage_options)
+        state, metadata = network_state(checkpoint)
+        save_file(state, _beside(path), metadata)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        super().remove_checkpoint(path)
+        _beside(path).unlink(missing_ok=True)
+
+
+def _beside(path: Any) -> Path:
+    return Path(path).with_suffix(".safetensors")
+
+
+def _to_pil(image: Tensor) -> Image.Image:
+    pixels = (image.detach().float().clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
+
+
+class SamplePictures(Callback):
+    """Writes what the first validation images came to, as `samples/{step}.png` in the run's folder.
+
+    Args:
+        count: How many images.
+    """
+
+    def __init__(self, count: int = 4) -> None:
+        self.count = count
+        self._rows: list[Any] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Pair,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if dataloader_idx == 0 and batch_idx < self.count:
+            assert isinstance(pl_module, Training)
+            seen = pl_module.sees(batch)
+            with torch.no_grad():
+                panels = {"input": seen, "output": pl_module.network(seen), "truth": batch.clean}
+            self._rows.append(
+                side_by_side([(name, _to_pil(image[0])) for name, image in panels.items()])
+            )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._rows and trainer.log_dir is not None and trainer.is_global_zero:
+            folder = Path(trainer.log_dir) / "samples"
+            folder.mkdir(parents=True, exist_ok=True)
+            stacked(self._rows).save(folder / f"{trainer.global_step:07d}.png")
+        self._rows.clear()
