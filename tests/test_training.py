@@ -9,6 +9,9 @@ from PIL import Image
 
 from kddn.errors import ModelError
 from kddn.research.cli import train
+from kddn.research.haze import scatter
+from kddn.research.losses import reconstruction
+from kddn.research.metrics import psnr
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
 from kddn.research.training import Optimization
 from kddn.research.weights import load_network, save_network
@@ -142,3 +145,22 @@ def test_unreadable_weights_are_named(tmp_path):
         (tmp_path / name).write_bytes(b"nothing")
         with pytest.raises(ModelError, match=f"{name} is not a readable"):
             load_network(tmp_path / name)
+
+
+def test_a_small_student_learns_one_pair_by_heart():
+    torch.manual_seed(0)
+    clean = torch.rand(1, 3, 5, 5)
+    clean = torch.nn.functional.interpolate(clean, (32, 32), mode="bilinear")
+    t = torch.linspace(0.3, 0.9, 32).view(1, 1, 1, 32)
+    hazy = scatter(clean, t, 0.9)
+    student = Student(StudentConfig(width=16, groups=2, blocks=1, global_residual=True))
+    optimizer = torch.optim.Adam(student.parameters(), lr=4e-3)
+    schedule = Optimization(learning_rate=4e-3, floor=1e-5, cycles=1)
+    for step in range(600):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step / 600)
+        optimizer.zero_grad()
+        reconstruction(student(hazy), clean).backward()
+        optimizer.step()
+    assert psnr(hazy, clean).item() < 15
+    assert psnr(student(hazy), clean).item() > 35

@@ -1,0 +1,157 @@
+"""Images a second of each stage of a training step, and what each choice of settings gains.
+
+python benchmarks/training_speed.py --root path/to/nyu [--network paper] [--crop 128] [--vgg FILE]
+
+Settings are measured in turn, round after round, and the medians compared: machines are noisy.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jsonargparse import auto_cli
+from rich import print as show
+from rich.table import Table
+from torch import Tensor, nn
+
+from kddn.research.data import NyuScenes, Pair, SynthesisConfig, SyntheticHaze, load_nyu
+from kddn.research.distillation import Imitation
+from kddn.research.losses import perceptual, reconstruction
+from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset, Teacher
+from kddn.research.nets.vgg import load_vgg
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a step is computed."""
+
+    channels_last: bool = True
+    compiled: bool = False
+    bf16: bool = False
+
+    def __str__(self) -> str:
+        names = [name for name in ("channels_last", "compiled", "bf16") if getattr(self, name)]
+        return ", ".join(names) or "plain"
+
+
+class Step:
+    """One student with its data, and the parts of its training step."""
+
+    def __init__(
+        self, scenes: NyuScenes, network: StudentPreset, config: SynthesisConfig, settings: Settings
+    ) -> None:
+        self.settings = settings
+        self.device = scenes.clean.device
+        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        student = Student(STUDENT_PRESETS[network]).to(self.device)
+        student.to(memory_format=layout)  # type: ignore[call-overload]
+        self.student: Callable[[Tensor], Tensor] = (
+            torch.compile(student) if settings.compiled else student
+        )
+        self.optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
+        self.data = SyntheticHaze(scenes, config, seed=0, length=1)
+        self.batch = Pair(*(x.contiguous(memory_format=layout) for x in self.data.batch(0)))
+
+    def make_data(self) -> None:
+        """Draw a batch."""
+        self.data.batch(1)
+
+    def forward(self) -> Tensor:
+        """The student on a batch."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bf16):
+            return self.student(self.batch.hazy)
+
+    def train(self) -> None:
+        """Forward, L1, backward, Adam."""
+        loss = reconstruction(self.forward().float(), self.batch.clean)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def loss_stages(
+    scenes: NyuScenes, config: SynthesisConfig, vgg: Path | None
+) -> dict[str, Callable[[], None]]:
+    """The losses that run networks of their own, forward and backward, on a batch."""
+    batch = SyntheticHaze(scenes, config, seed=0, length=1).batch(0)
+    student = nn.Conv2d(3, 3, 3, padding=1).to(scenes.clean.device)
+    stages: dict[str, Callable[[], None]] = {}
+    full = Student().to(scenes.clean.device)
+    imitate = Imitation(full, Teacher().to(scenes.clean.device)).to(scenes.clean.device)
+    _, features = imitate.watch(full, batch.hazy)
+    features = {name: feature.detach().requires_grad_() for name, feature in features.items()}
+    stages["imitation loss alone"] = lambda: imitate(features, batch.clean).backward()
+    if vgg is not None:
+        phi = load_vgg(vgg).to(scenes.clean.device)
+        stages["perceptual loss alone"] = lambda: perceptual(
+            phi(student(batch.hazy)), phi(batch.clean)
+        ).backward()
+    return stages
+
+
+def measure(stages: dict[str, Callable[[], object]], images: int, rounds: int) -> dict[str, float]:
+    """Images a second of each stage: medians over rounds in which all take their turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in stages}
+    for number in range(rounds + 1):
+        for name, stage in stages.items():
+            _wait()
+            began = time.perf_counter()
+            stage()
+            _wait()
+            if number > 0:  # the first is for warming up
+                seconds[name].append(time.perf_counter() - began)
+    return {name: images / statistics.median(times) for name, times in seconds.items()}
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def main(
+    root: Path,
+    network: StudentPreset = "paper",
+    batch_size: int = 8,
+    crop: int = 128,
+    rounds: int = 5,
+    device: str = "cpu",
+    vgg: Path | None = None,
+) -> None:
+    """Print images a second.
+
+    Args:
+        root: Folder of NYU Depth V2's labelled pairs.
+        network: The student's preset.
+        batch_size: Images a batch.
+        crop: Side of a crop.
+        rounds: Measurements of each stage.
+        device: Where to measure.
+        vgg: VGG's weights, to measure the perceptual loss too.
+    """
+    scenes = load_nyu(root, range(1, 51)).to(torch.device(device))
+    config = SynthesisConfig(batch_size=batch_size, crop=crop)
+    base = Settings(bf16=device != "cpu")
+    variants = {
+        base,
+        replace(base, channels_last=not base.channels_last),
+        replace(base, compiled=True),
+        replace(base, bf16=not base.bf16),
+    }
+    stages: dict[str, Callable[[], object]] = {}
+    for settings in sorted(variants, key=str):
+        step = Step(scenes, network, config, settings)
+        stages[f"training step: {settings}"] = step.train
+        if settings == base:
+            stages |= {"data alone": step.make_data, "forward alone": step.forward}
+    stages |= loss_stages(scenes, config, vgg)
+    table = Table("stage", "images a second", box=None)
+    for name, rate in measure(stages, batch_size, rounds).items():
+        table.add_row(name, f"{rate:.1f}")
+    show(table)
+
+
+if __name__ == "__main__":
+    auto_cli(main)
