@@ -9,7 +9,7 @@ from typing import cast
 from lightning import LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from kddn.errors import DataError
+from kddn.errors import DataError, KddnError
 from kddn.research.checkpoints import WeightsBeside
 from kddn.research.data.module import NyuHaze
 from kddn.research.nets import Teacher
@@ -46,8 +46,9 @@ class TrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config
         if not 0 < config.budget <= 1:
-            raise DataError(f"budget must lie in (0, 1], not {config.budget}")
+            raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
         config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
+        config.budget = 1.0  # it is spent: the run's config.yaml must not shorten it again
         losses = config.model.get("losses")
         if losses is not None and losses.imitation and losses.teacher is None:
             losses.teacher = self._train_teacher()
@@ -58,7 +59,7 @@ class TrainCLI(LightningCLI):
         self._rehearse(folder / "untrained.safetensors")
         shared = json.loads(self.parser.dump(self.config, format="json"))
         kept = {"accelerator", "devices", "precision", "max_time", "max_steps"}
-        kept |= {"logger", "log_every_n_steps", "enable_progress_bar"}
+        kept |= {"log_every_n_steps", "enable_progress_bar"}
         limits = {key: value for key, value in shared["trainer"].items() if key in kept}
         changes = {
             "data": shared["data"],

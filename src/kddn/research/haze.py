@@ -4,8 +4,7 @@ Pure functions on NumPy arrays or PyTorch tensors alike: what goes in as one com
 Images are RGB in [0, 1], channels first (`... 3 h w`); maps have one channel (`... 1 h w`).
 """
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -47,13 +46,12 @@ def scatter(clean: Array, transmission: Array, airlight: float | Array) -> Array
     return hazy
 
 
-@dataclass(frozen=True)
-class Haze:
-    """How thick the haze is and what colour: one draw of RESIDE's rules."""
+class Haze(NamedTuple):
+    """How bright the haze is and how thick: numbers, or tensors with one of each an image."""
 
-    airlight: float
+    airlight: Any
     """Atmospheric light `A`, the same for red, green and blue, in [0, 1]."""
-    beta: float
+    beta: Any
     """Scattering coefficient per relative depth."""
 
 
@@ -67,10 +65,14 @@ SOTS_INDICES = range(1, 11)
 """The ten hazy images of a SOTS-indoor scene."""
 
 
-def its_haze(generator: torch.Generator) -> Haze:
-    """Draw haze as RESIDE's indoor training set (ITS) does."""
-    u, v = torch.rand(2, generator=generator, device=generator.device).tolist()
-    return Haze(between(*ITS_AIRLIGHT, u), between(*ITS_BETA, v))
+def its_haze(airlight_share: Number, beta_share: Number) -> Haze:
+    """Haze as RESIDE's indoor training set (ITS) has it.
+
+    Args:
+        airlight_share: Uniform draw from [0, 1], a number or a tensor.
+        beta_share: Another.
+    """
+    return Haze(_between(ITS_AIRLIGHT, airlight_share), _between(ITS_BETA, beta_share))
 
 
 def sots_haze(index: int) -> Haze:
@@ -84,8 +86,8 @@ def sots_haze(index: int) -> Haze:
     return Haze(airlight=1.0, beta=0.5 + 0.1 * index)
 
 
-def between(low: float, high: float, share: Number) -> Number:
-    """The point that lies the share `share` of the way from `low` to `high`."""
+def _between(limits: tuple[float, float], share: Number) -> Number:
+    low, high = limits
     return low + (high - low) * share
 
 

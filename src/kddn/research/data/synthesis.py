@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kddn.research.data.nyu import NyuScenes
 from kddn.research.data.pairs import Pair
-from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, between, scatter, sots_haze, transmission
+from kddn.research.haze import its_haze, scatter, sots_haze, transmission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +84,8 @@ class SyntheticHaze:
         scenes = orient(scenes, generator, full_turns=config.full_turns)
         clean, depth = scenes[:, :3] / 255, scenes[:, 3:] / self._farthest(chosen)
         draws = torch.rand(3, config.batch_size, 1, 1, 1, generator=generator).to(clean.device)
-        airlight = between(*ITS_AIRLIGHT, draws[0]).where(draws[2] >= config.white, 1.0)
-        beta = between(*ITS_BETA, draws[1])
+        airlight, beta = its_haze(draws[0], draws[1])
+        airlight = airlight.where(draws[2] >= config.white, 1.0)
         t = transmission(depth, beta)
         clean = clean.contiguous(memory_format=torch.channels_last)
         return Pair(scatter(clean, t, airlight), clean, t)
