@@ -107,13 +107,16 @@ class Training(LightningModule):
 
     def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
         scale = self.trainer.datamodule.validation_scales[dataloader_idx]  # type: ignore[attr-defined]
-        self.log(
-            f"psnr@{scale:g}",
-            psnr(self.network(self.sees(batch)), batch.clean).mean(),
-            batch_size=len(batch.clean),
-            prog_bar=True,
-            add_dataloader_idx=False,
-        )
+        score = psnr(self.network(self.sees(batch)), batch.clean).mean()
+        # The first size's is also called `psnr`: what the best checkpoint is chosen by.
+        for name in [f"psnr@{scale:g}", "psnr"][: 2 if dataloader_idx == 0 else 1]:
+            self.log(
+                name,
+                score,
+                batch_size=len(batch.clean),
+                prog_bar=name == "psnr",
+                add_dataloader_idx=False,
+            )
 
 
 class TeacherTraining(Training):
