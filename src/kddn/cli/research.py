@@ -61,7 +61,7 @@ def evaluate(
     model
         A model's name or .onnx file; may be given several times.
     output
-        A .csv file for the figures of each image.
+        A folder for `images.csv` and `summary.csv`.
     scenes
         How many of the 50 validation scenes to use, ten images each.
     device
