@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from PIL import Image
@@ -65,9 +64,7 @@ class SamplePictures(Callback):
     ) -> None:
         if dataloader_idx == 0 and batch_idx < self.count:
             assert isinstance(pl_module, Training)
-            seen = pl_module.sees(batch)
-            with torch.no_grad():
-                panels = {"input": seen, "output": pl_module.network(seen), "truth": batch.clean}
+            panels = {"input": pl_module.sees(batch), "output": outputs, "truth": batch.clean}
             self._rows.append(
                 side_by_side([(name, _to_pil(image[0])) for name, image in panels.items()])
             )

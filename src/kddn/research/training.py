@@ -105,9 +105,10 @@ class Training(LightningModule):
     def sees(self, batch: Pair) -> Tensor:
         """What of a batch the network gets to see."""
 
-    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> None:
+    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         scale = self.trainer.datamodule.validation_scales[dataloader_idx]  # type: ignore[attr-defined]
-        score = psnr(self.network(self.sees(batch)), batch.clean).mean()
+        prediction: Tensor = self.network(self.sees(batch))
+        score = psnr(prediction, batch.clean).mean()
         # The first size's is also called `psnr`: what the best checkpoint is chosen by.
         for name in [f"psnr@{scale:g}", "psnr"][: 2 if dataloader_idx == 0 else 1]:
             self.log(
@@ -117,6 +118,7 @@ class Training(LightningModule):
                 prog_bar=name == "psnr",
                 add_dataloader_idx=False,
             )
+        return prediction
 
 
 class TeacherTraining(Training):

@@ -33,17 +33,16 @@ def describe(network: nn.Module) -> dict[str, str]:
     return {"kind": kind, "config": json.dumps(asdict(network.config))}
 
 
-def save_network(network: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
+def save_network(network: nn.Module, path: Path) -> None:
     """Write weights and shape to a safetensors file.
 
     Args:
         network: What to save.
         path: The file; its folder is made.
-        metadata: More to store beside kind and shape, as the recipe.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
-    save_file(state, path, {**(metadata or {}), **describe(network)})
+    save_file(state, path, describe(network))
 
 
 def load_network(path: Path) -> Network:

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from kddn.errors import DataError
+from kddn.research.data.files import read_pixels
 from kddn.research.data.pairs import Pair
 from kddn.research.data.synthesis import SynthesisConfig, orient
 
@@ -137,9 +136,5 @@ def _crop(image: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
 
 def _read(path: Path, mode: str) -> Tensor:
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image.convert(mode))
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} cannot be read ({error}); fetch it again") from error
+    pixels = read_pixels(path, mode)
     return torch.from_numpy(pixels).view(*pixels.shape[:2], -1).permute(2, 0, 1).float() / 255

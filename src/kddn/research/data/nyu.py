@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from kddn.errors import DataError
+from kddn.research.data.files import read_pixels
 
 TRAIN = range(1, 1350)
 """RESIDE ids to train on."""
@@ -75,16 +75,12 @@ def _reside_view(image: np.ndarray) -> Tensor:
 
 
 def _read(path: Path, mode: str) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert(mode))
-    except FileNotFoundError:
+    if not path.exists():
         raise DataError(
             f"{path} is missing; the NYU folder needs rgb/0.jpg .. rgb/1398.jpg "
             "and depth/0.png .. depth/1398.png"
-        ) from None
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} cannot be read ({error}); fetch it again") from error
+        )
+    pixels = read_pixels(path, mode)
     if pixels.shape[:2] != (480, 640):
         raise DataError(
             f"{path} is {pixels.shape[1]}x{pixels.shape[0]}, not NYU's 640x480; "
