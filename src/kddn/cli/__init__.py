@@ -23,6 +23,11 @@ app.command(
     "kddn.cli.research:evaluate", help="Measure models on NYU's validation scenes.", group=research
 )
 app.command(
+    "kddn.cli.research:reproduce",
+    help="Train and measure a table of the paper again.",
+    group=research,
+)
+app.command(
     "kddn.cli.research:export",
     help="Write trained weights as a model to dehaze with.",
     group=research,

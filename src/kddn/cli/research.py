@@ -71,6 +71,68 @@ def evaluate(
     _research("evaluation").evaluate(root, names, output=output, scenes=scenes, device=device)
 
 
+def reproduce(
+    table: Literal["table1", "table2"],
+    /,
+    *,
+    root: Path,
+    output: Path = Path("runs/reproduced"),
+    seeds: int = 1,
+    network: Literal["paper", "authors", "small"] = "paper",
+    budget: float = 1.0,
+    config: Annotated[list[str], Parameter(negative=())] | None = None,
+    teacher: Path | None = None,
+    mid_teacher: Path | None = None,
+    vgg: Path | None = None,
+    scale: float = 1.0,
+    scenes: int = 50,
+) -> None:
+    """Train the rows of one of the paper's tables, measure them, and compare with the paper.
+
+    What is trained already is not trained again, so a stopped command goes on when repeated.
+
+    Parameters
+    ----------
+    table
+        Which table.
+    root
+        Folder of NYU Depth V2's labelled pairs.
+    output
+        Folder for the runs, `images.csv`, `table.csv` and `table.md`.
+    seeds
+        Runs a row.
+    network
+        The student.
+    budget
+        Share of each epoch's batches to train on, the same for every row.
+    config
+        A recipe or YAML file that changes every run; may be given several times.
+    teacher
+        Weights of the teacher; without, it is trained first.
+    mid_teacher
+        Weights of Table 2's teacher of about 33 dB; without, it is trained first.
+    vgg
+        torchvision's VGG19 file, or VGG16, for the rows with the perceptual loss.
+    scale
+        Size of the validation images to measure on; 1 is the original.
+    scenes
+        How many of the 50 validation scenes to use, ten images each.
+    """
+    teachers = {"teacher": teacher, "teacher-mid": mid_teacher}
+    module = _research("paper.reproduce")
+    runs = module.Runs(
+        root=root,
+        output=output,
+        seeds=seeds,
+        network=network,
+        budget=budget,
+        config=config or (),
+        teachers={recipe: weights for recipe, weights in teachers.items() if weights},
+        vgg=vgg,
+    )
+    module.reproduce(table, runs, scale=scale, scenes=scenes)
+
+
 def export(
     weights: Path,
     output: Path,

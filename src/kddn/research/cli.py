@@ -33,6 +33,11 @@ class TrainCLI(LightningCLI):
             "--resume", type=Path | None, default=None, help="checkpoint (.ckpt) to go on from"
         )
         parser.add_argument(
+            "--teacher_recipe",
+            default="teacher",
+            help="recipe of the teacher that is trained first where imitation lacks one",
+        )
+        parser.add_argument(
             "--budget",
             type=float,
             default=1.0,
@@ -67,7 +72,7 @@ class TrainCLI(LightningCLI):
         }
         recipe = folder / "recipe.json"
         recipe.write_text(json.dumps(changes, indent=2))
-        return train("teacher", ["--config", "teacher", "--config", str(recipe)])
+        return train("teacher", ["--config", self.config.teacher_recipe, "--config", str(recipe)])
 
     def _rehearse(self, untrained: Path) -> None:
         """Build everything once with an untrained teacher, so that mistakes cost no training."""
@@ -128,8 +133,20 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
 
 
 def _files(name: str) -> list[Path]:
+    recipe = find_recipe(name)
+    if recipe.is_relative_to(RECIPES) and recipe.parent != RECIPES:
+        return [RECIPES / "student.yaml", recipe]
+    return [recipe]
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe, given as that file or by its name.
+
+    Raises:
+        DataError: If it is neither.
+    """
     if Path(name).is_file():
-        return [Path(name)]
+        return Path(name)
     recipe = RECIPES / f"{name}.yaml"
     if not recipe.is_file():
         known = sorted(
@@ -138,4 +155,4 @@ def _files(name: str) -> list[Path]:
         raise DataError(
             f"{name!r} is neither a file nor a recipe; recipes are {', '.join(map(str, known))}"
         )
-    return [recipe] if recipe.parent == RECIPES else [RECIPES / "student.yaml", recipe]
+    return recipe

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,19 +89,23 @@ def evaluate(
     _show(summaries)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        _write(output / "images.csv", scores)
-        _write(output / "summary.csv", summaries)
+        write_rows(output / "images.csv", scores)
+        write_rows(output / "summary.csv", summaries)
     return summaries
 
 
 def score(
-    systems: dict[str, Callable[[Picture], Picture]], root: Path, ids: Sequence[int]
+    systems: dict[str, Callable[[Picture], Picture]],
+    root: Path,
+    ids: Sequence[int],
+    *,
+    scale: float = 1.0,
 ) -> Iterator[Score]:
-    """Score every system on every image of the given scenes."""
+    """Score every system on every image of the given scenes, at a scale of their size."""
     loaded = load_nyu(root, ids)
     for index, scene in enumerate(track(ids, "Scenes")):
         for haze in SOTS_INDICES:
-            pair = sots_pair(loaded, index, haze)
+            pair = sots_pair(loaded, index, haze, scale=scale)
             hazy = (pair.hazy[0] * 255).round().byte().permute(1, 2, 0).numpy()
             for name, system in systems.items():
                 began = time.perf_counter()
@@ -117,7 +122,14 @@ def score(
                 )
 
 
-def summarize(scores: Sequence[Score], *, resamples: int = 2000, seed: int = 0) -> Summary:
+def bootstrap(values: NDArray[np.floating], *, resamples: int = 2000) -> tuple[float, float]:
+    """Ends of the 95% interval of the mean of values, one a scene, by resampling them."""
+    draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
+    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def summarize(scores: Sequence[Score]) -> Summary:
     """Means of one system's scores, with bootstrap intervals over scenes."""
     scenes = sorted({score.scene for score in scores})
     by_scene = np.array(
@@ -126,19 +138,15 @@ def summarize(scores: Sequence[Score], *, resamples: int = 2000, seed: int = 0) 
             for scene in scenes
         ]
     )  # scenes 2
-    draws = np.random.default_rng(seed).integers(len(scenes), size=(resamples, len(scenes)))
-    low, high = np.percentile(by_scene[draws].mean(axis=1), [2.5, 97.5], axis=0)
-    mean = by_scene.mean(axis=0)
+    psnrs, ssims = by_scene.T
     return Summary(
-        system=scores[0].system,
-        images=len(scores),
-        psnr=float(mean[0]),
-        psnr_low=float(low[0]),
-        psnr_high=float(high[0]),
-        ssim=float(mean[1]),
-        ssim_low=float(low[1]),
-        ssim_high=float(high[1]),
-        seconds=float(np.median([score.seconds for score in scores])),
+        scores[0].system,
+        len(scores),
+        float(psnrs.mean()),
+        *bootstrap(psnrs),
+        float(ssims.mean()),
+        *bootstrap(ssims),
+        float(np.median([score.seconds for score in scores])),
     )
 
 
@@ -174,7 +182,8 @@ def _show(summaries: Sequence[Summary]) -> None:
     show(table)
 
 
-def _write(path: Path, rows: Sequence[Score] | Sequence[Summary]) -> None:
+def write_rows(path: Path, rows: Sequence[Any]) -> None:
+    """Write rows, all of one dataclass, as CSV."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(rows[0]))

@@ -20,6 +20,7 @@ from kddn.research.distillation import (
     MimicPair,
 )
 from kddn.research.haze import density_from_residual, density_from_transmission
+from kddn.research.nets import Teacher
 from kddn.research.nets.vgg import load_vgg
 from kddn.research.taps import feature_channels, run_tapped
 from kddn.research.weights import load_network
@@ -52,8 +53,9 @@ class Losses:
     """`lambda_rm`, of `L_rm` or `L_wrm` (equations 5 and 6)."""
     deep_supervision: float = 0.0
     """Of the ablation's `L_ds`."""
-    teacher: Path | None = None
-    """For imitation: a teacher's weights (`.safetensors` or `.ckpt`)."""
+    teacher: Literal["untrained"] | Path | None = None
+    """For imitation: a teacher's weights (`.safetensors` or `.ckpt`), or `untrained`, for one that
+    has learned nothing."""
     pairs: NamedPairs | tuple[MimicPair, ...] = "text"
     """For imitation and deep supervision: which layers. `text`: as section 4.1 says; `tsne`: as
     section 4.2's figure implies; `all`: as the authors' code; or a list of module names."""
@@ -136,7 +138,12 @@ class Objective(nn.Module):
     def _imitation(self, student: nn.Module) -> Imitation:
         if self.config.teacher is None:
             raise ModelError("imitation needs a teacher: give losses.teacher, a file of weights")
-        teacher = load_network(self.config.teacher)
+        if self.config.teacher == "untrained":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)  # a resumed run must meet the same one
+                teacher: nn.Module = Teacher()
+        else:
+            teacher = load_network(self.config.teacher)
         return Imitation(student, teacher, self.config.mimic_pairs, project=self.config.project)
 
     def _heads(self, student: nn.Module) -> nn.ModuleList:
