@@ -17,7 +17,7 @@ from rich import print as show
 from rich.table import Table
 from torch import Tensor, nn
 
-from kddn.research.data import NyuScenes, Pair, SynthesisConfig, SyntheticHaze, load_nyu
+from kddn.research.data import BatchConfig, HazedScenes, NyuScenes, Pair, load_nyu
 from kddn.research.distillation import Imitation
 from kddn.research.losses import perceptual, reconstruction
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset, Teacher
@@ -41,7 +41,7 @@ class Step:
     """One student with its data, and the parts of its training step."""
 
     def __init__(
-        self, scenes: NyuScenes, network: StudentPreset, config: SynthesisConfig, settings: Settings
+        self, scenes: NyuScenes, network: StudentPreset, config: BatchConfig, settings: Settings
     ) -> None:
         self.settings = settings
         self.device = scenes.clean.device
@@ -52,7 +52,7 @@ class Step:
             torch.compile(student) if settings.compiled else student
         )
         self.optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
-        self.data = SyntheticHaze(scenes, config, seed=0, length=1)
+        self.data = HazedScenes(scenes, config, seed=0, length=1)
         self.batch = Pair(*(x.contiguous(memory_format=layout) for x in self.data.batch(0)))
 
     def make_data(self) -> None:
@@ -73,10 +73,10 @@ class Step:
 
 
 def loss_stages(
-    scenes: NyuScenes, config: SynthesisConfig, vgg: Path | None
+    scenes: NyuScenes, config: BatchConfig, vgg: Path | None
 ) -> dict[str, Callable[[], None]]:
     """The losses that run networks of their own, forward and backward, on a batch."""
-    batch = SyntheticHaze(scenes, config, seed=0, length=1).batch(0)
+    batch = HazedScenes(scenes, config, seed=0, length=1).batch(0)
     student = nn.Conv2d(3, 3, 3, padding=1).to(scenes.clean.device)
     stages: dict[str, Callable[[], None]] = {}
     full = Student().to(scenes.clean.device)
@@ -132,7 +132,7 @@ def main(
         vgg: VGG's weights, to measure the perceptual loss too.
     """
     scenes = load_nyu(root, range(1, 51)).to(torch.device(device))
-    config = SynthesisConfig(batch_size=batch_size, crop=crop)
+    config = BatchConfig(size=batch_size, crop=crop)
     base = Settings(bf16=device != "cpu")
     variants = {
         base,

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from kddn.research.data import SynthesisConfig, SyntheticHaze, load_nyu
+from kddn.research.data import BatchConfig, HazedScenes, load_nyu
 from kddn.research.distillation import Imitation, MimicPair
 from kddn.research.losses import reconstruction
 from kddn.research.nets import Teacher
@@ -23,7 +23,7 @@ teacher = Teacher()  # or load_network(Path("teacher.safetensors"))
 imitate = Imitation(student, teacher, [MimicPair(teacher="backbone.block2", student="3")])
 optimizer = torch.optim.Adam([*student.parameters(), *imitate.parameters()], lr=1e-3)
 scenes = load_nyu(Path(sys.argv[1]), range(1, 4))
-for batch in SyntheticHaze(scenes, SynthesisConfig(crop=64), seed=0, length=10):
+for batch in HazedScenes(scenes, BatchConfig(crop=64), seed=0, length=10):
     clear, features = imitate.watch(student, batch.hazy)
     loss = reconstruction(clear, batch.clean) + imitate(features, batch.clean)
     optimizer.zero_grad()

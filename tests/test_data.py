@@ -9,7 +9,14 @@ from PIL import Image
 
 from kddn.errors import DataError
 from kddn.research import haze
-from kddn.research.data import NyuScenes, SynthesisConfig, SyntheticHaze, load_nyu, sots_pair
+from kddn.research.data import (
+    BatchConfig,
+    HazeConfig,
+    HazedScenes,
+    NyuScenes,
+    load_nyu,
+    sots_pair,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +53,8 @@ def test_sots_pair_is_the_recovered_formula(scenes):
 
 
 def test_a_batch_is_hazed_by_the_scattering_model_within_its(scenes):
-    batch = SyntheticHaze(
-        scenes, SynthesisConfig(batch_size=6, crop=64, scales=(0.25, 1)), seed=0, length=1
+    batch = HazedScenes(
+        scenes, BatchConfig(size=6, crop=64, scales=(0.25, 1)), seed=0, length=1
     ).batch(0)
     assert batch.hazy.shape == batch.clean.shape
     # Where two pixels of one image have other haze, both must give the same airlight.
@@ -62,8 +69,8 @@ def test_a_batch_is_hazed_by_the_scattering_model_within_its(scenes):
 
 
 def test_a_share_of_the_images_has_white_airlight(scenes):
-    config = SynthesisConfig(batch_size=40, crop=8, white=0.3)
-    batch = SyntheticHaze(scenes, config, seed=0, length=1).batch(0)
+    config = BatchConfig(size=40, crop=8)
+    batch = HazedScenes(scenes, config, HazeConfig(white=0.3), seed=0, length=1).batch(0)
     airlight = (batch.hazy - batch.clean * batch.transmission) / (1 - batch.transmission)
     white = (airlight.mean((1, 2, 3)) > 0.9999).float().mean()
     assert 0.1 < white < 0.5
@@ -79,17 +86,17 @@ def test_a_share_of_the_images_has_white_airlight(scenes):
     ],
 )
 def test_crops_and_scales(scenes, crop, scales, shape):
-    config = SynthesisConfig(batch_size=2, crop=crop, scales=scales, full_turns=False)
-    assert SyntheticHaze(scenes, config, seed=0, length=1).batch(0).clean.shape[-2:] == shape
+    config = BatchConfig(size=2, crop=crop, scales=scales, full_turns=False)
+    assert HazedScenes(scenes, config, seed=0, length=1).batch(0).clean.shape[-2:] == shape
 
 
 def test_batches_depend_on_seed_and_number_alone(scenes):
-    config = SynthesisConfig(batch_size=2, crop=64)
-    first = SyntheticHaze(scenes, config, seed=3, length=4)
-    again = SyntheticHaze(scenes, config, seed=3, length=9)
+    config = BatchConfig(size=2, crop=64)
+    first = HazedScenes(scenes, config, seed=3, length=4)
+    again = HazedScenes(scenes, config, seed=3, length=9)
     again.first = 2
     torch.testing.assert_close(list(first)[2], next(iter(again)), rtol=0, atol=0)
-    other = SyntheticHaze(scenes, config, seed=4, length=4)
+    other = HazedScenes(scenes, config, seed=4, length=4)
     assert not torch.equal(first.batch(2).clean, other.batch(2).clean)
     assert not torch.equal(first.batch(2).clean, first.batch(3).clean)
 
@@ -101,8 +108,8 @@ def test_images_are_flipped_and_batches_turned():
     scenes = NyuScenes(clean, torch.ones(1, 1, 64, 64, dtype=torch.uint8), torch.ones(1))
     sides = {True: set(), False: set()}
     for full_turns, seen in sides.items():
-        config = SynthesisConfig(batch_size=2, crop=64, full_turns=full_turns)
-        data = SyntheticHaze(scenes, config, seed=0, length=1)
+        config = BatchConfig(size=2, crop=64, full_turns=full_turns)
+        data = HazedScenes(scenes, config, seed=0, length=1)
         for number in range(20):
             image = data.batch(number).clean[0, 0]
             corners = image[0, 0], image[0, -1], image[-1, 0]
@@ -113,11 +120,19 @@ def test_images_are_flipped_and_batches_turned():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"scales": (0, 1)}, {"scales": (0.5, 0.2)}, {"scales": (0.5, 2)}, {"crop": 0}, {"white": 2}],
+    [{"scales": (0, 1)}, {"scales": (0.5, 0.2)}, {"scales": (0.5, 2)}, {"crop": 0}, {"size": 0}],
 )
-def test_impossible_draws_are_refused(bad):
+def test_impossible_batches_are_refused(bad):
     with pytest.raises(ValueError, match="must"):
-        SynthesisConfig(**bad)
+        BatchConfig(**bad)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"airlight": (0.5, 2)}, {"beta": (2, 1)}, {"white": 2}, {"clear": -1}]
+)
+def test_impossible_haze_is_refused(bad):
+    with pytest.raises(ValueError, match="must"):
+        HazeConfig(**bad)
 
 
 def test_what_is_wrong_with_the_data_is_named(nyu, tmp_path):

@@ -15,7 +15,7 @@ from test_losses import vgg_files
 ROWS = sorted(
     str(path.relative_to(RECIPES).with_suffix(""))
     for path in RECIPES.rglob("*.yaml")
-    if path.parent != RECIPES
+    if path.parent != RECIPES and path.parent.name != "ohaze"
 )
 
 
@@ -27,7 +27,7 @@ def tiny(nyu, folder):
         "--data.validation_scenes=1",
         "--data.validation_scales=[0.1]",
         "--data.epoch_length=2",
-        "--data.synthesis={batch_size: 1, crop: 32, scales: [0.1, 0.2]}",
+        "--data.batch={size: 1, crop: 32, scales: [0.1, 0.2]}",
         "--trainer.max_steps=2",
         "--trainer.accelerator=cpu",
         "--trainer.enable_progress_bar=false",
@@ -52,7 +52,7 @@ def test_every_row_runs(nyu, tmp_path, row):
         columns = {name for line in csv.DictReader(file) for name, value in line.items() if value}
     for column, parts in {
         "loss/perceptual": ("perceptual",),
-        "loss/imitation": ("fmil", "pairs"),
+        "loss/imitation": ("fmil", "pairs", "random", "mid", "high"),
         "loss/deep_supervision": ("_ds",),
     }.items():
         assert (column in columns) == any(part in row for part in parts), column
@@ -73,7 +73,7 @@ def test_the_paper_recipes_are_section_4_1():
     assert 60 / student["model"]["optimization"]["cycles"] == 20
     for recipe in (teacher, student):
         assert recipe["model"]["optimization"]["learning_rate"] == 1e-4
-        assert recipe["data"]["synthesis"] == {"batch_size": 8, "crop": 256}
+        assert recipe["data"]["batch"] == {"size": 8, "crop": 256}
         assert recipe["data"]["epoch_length"] == 13_990 // 8
 
 

@@ -2,12 +2,14 @@
 
 import csv
 import math
+from unittest.mock import patch
 
 import pytest
 import torch
 from PIL import Image
 
 from kddn.errors import ModelError
+from kddn.research.callbacks import CycleAveraging
 from kddn.research.cli import train
 from kddn.research.haze import scatter
 from kddn.research.losses import reconstruction
@@ -54,7 +56,7 @@ def options(nyu, folder, steps, *more):
         "--data.validation_scenes=2",
         "--data.validation_scales=[0.1]",
         "--data.epoch_length=4",
-        "--data.synthesis={batch_size: 2, crop: 32, scales: [0.1, 0.2]}",
+        "--data.batch={size: 2, crop: 32, scales: [0.1, 0.2]}",
         f"--trainer.max_steps={steps}",
         "--trainer.accelerator=cpu",
         "--trainer.num_sanity_val_steps=0",
@@ -78,7 +80,7 @@ def log(folder, column):
 
 @pytest.mark.parametrize("stage", ["teacher", "student"])
 def test_a_run_leaves_weights_logs_and_its_configuration(nyu, tmp_path, stage):
-    pictures = "--trainer.callbacks+=kddn.research.checkpoints.SamplePictures"
+    pictures = "--trainer.callbacks+=kddn.research.callbacks.SamplePictures"
     weights = train(stage, options(nyu, tmp_path, 4, pictures))
     network = load_network(weights)
     assert isinstance(network, Teacher if stage == "teacher" else Student)
@@ -102,6 +104,34 @@ def test_the_run_averages_its_weights(nyu, tmp_path):
     torch.testing.assert_close(averaged.state_dict()[name], mean[f"network.{name}"])
     beside = load_network(next(tmp_path.rglob("last.safetensors")))
     torch.testing.assert_close(beside.state_dict(), averaged.state_dict())
+
+
+def test_the_mean_is_of_the_lower_halves_of_the_cycles(nyu, tmp_path):
+    class Watched(CycleAveraging):
+        def _mean(self, mean, weights, count):
+            if weights.shape == (3,):  # of the network's last bias, once an update
+                seen.append((self._trainer.global_step, self.count, weights.clone()))
+            return super()._mean(mean, weights, count)
+
+    seen = []
+    given = options(nyu, tmp_path, 12, "--model.optimization={learning_rate: 1e-3, cycles: 3}")
+    averaging = [given.index(word) for word in given if "EMAWeightAveraging" in word]
+    del given[averaging[0] : averaging[0] + 2]
+    with patch("kddn.research.callbacks.CycleAveraging", Watched):
+        path = "--trainer.callbacks+=kddn.research.callbacks.CycleAveraging"
+        weights = train("student", [*given, path, "--trainer.callbacks.init_args={every: 1}"])
+    counted = [(step, value) for step, count, value in seen if count]
+    assert [step for step, _ in counted] == [6, 7, 10, 11, 12][: len(counted)]
+    mean = torch.stack([value for _, value in counted]).mean(0)
+    state = load_network(weights).state_dict()
+    torch.testing.assert_close(state["ends.decoder.4.conv.bias"], mean)
+
+
+def test_a_run_tells_its_pace(nyu, tmp_path):
+    train("student", options(nyu, tmp_path, 6))
+    assert all(rate > 0 for rate in log(tmp_path, "images/s"))
+    left = log(tmp_path, "minutes left")
+    assert left[-1] == 0 < left[-2]
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")

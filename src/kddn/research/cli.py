@@ -10,8 +10,8 @@ from lightning import LightningModule
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from kddn.errors import DataError, KddnError
-from kddn.research.checkpoints import WeightsBeside
-from kddn.research.data.module import NyuHaze
+from kddn.research.callbacks import WeightsBeside
+from kddn.research.data.module import HazeData
 from kddn.research.nets import Teacher
 from kddn.research.training import StudentTraining, TeacherTraining
 from kddn.research.weights import save_network
@@ -97,7 +97,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     """
     cli = TrainCLI(
         STAGES[stage],
-        NyuHaze,
+        HazeData,
         run=False,
         args=find_recipes(arguments),
         seed_everything_default=0,
@@ -105,13 +105,22 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
+    _keep_log(cli.trainer.log_dir)
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* directory .* exists and is not empty")
         # Batches are numbered over the whole run, so that a resumed one does go on exactly.
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=False)
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     save_network(cli.model.network, path)
     return path
+
+
+def _keep_log(folder: str | None) -> None:
+    """Rename the log of an earlier part of the run, which Lightning's CSVLogger would delete."""
+    if folder is not None and (log := Path(folder) / "metrics.csv").is_file():
+        parts = len(list(log.parent.glob("metrics-*.csv")))
+        log.rename(log.with_name(f"metrics-{parts + 1}.csv"))
 
 
 def find_recipes(arguments: Sequence[str]) -> list[str]:

@@ -34,9 +34,15 @@ _NAMED_PAIRS: dict[NamedPairs, tuple[MimicPair, ...]] = {
     "all": ALL_PAIRS,
 }
 
+
+def _from_transmission(batch: Pair) -> Tensor:
+    assert batch.transmission is not None
+    return density_from_transmission(batch.transmission)
+
+
 _DENSITIES: dict[Density, Callable[[Pair], Tensor | None]] = {
     "uniform": lambda batch: None,
-    "transmission": lambda batch: density_from_transmission(batch.transmission),
+    "transmission": _from_transmission,
     "residual": lambda batch: density_from_residual(batch.hazy, batch.clean),
 }
 
@@ -123,6 +129,11 @@ class Objective(nn.Module):
                 pictures, batch.clean
             )
         return terms
+
+    @property
+    def needs_transmission(self) -> bool:
+        """Whether batches must have their transmission."""
+        return self.imitation is not None and self.config.density == "transmission"
 
     @property
     def _taps(self) -> bool:

@@ -1,7 +1,9 @@
 """Teacher and student as Lightning modules: the two stages of training (section 4.1)."""
 
 import math
+import time
 from abc import abstractmethod
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +48,13 @@ class Optimization:
         if self.cycles < 1 or not 0 <= self.warmup < 1:
             raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
 
+    def phase(self, progress: float) -> float:
+        """Share of the present cycle that is done, when the share `progress` of the run is."""
+        return progress * self.cycles % 1 if progress < 1 else 1.0
+
     def rate(self, progress: float) -> float:
         """Learning rate when the share `progress` in [0, 1] of the run is done."""
-        phase = progress * self.cycles % 1 if progress < 1 else 1.0
+        phase = self.phase(progress)
         rate = self.floor + (self.learning_rate - self.floor) * (1 + math.cos(math.pi * phase)) / 2
         if progress < self.warmup:
             return max(self.floor, rate * progress / self.warmup)
@@ -85,18 +91,33 @@ class Training(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.optimization.learning_rate)
 
     def on_train_start(self) -> None:
+        self._began, self._begun_at = time.perf_counter(), progress(self.trainer)
+        self._ends: deque[float] = deque(maxlen=50)
         # A run resumed within an epoch gets no call of on_train_epoch_start.
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
         # Batches are numbered over the whole run: a resumed one goes on with the next.
-        self.trainer.datamodule.batches.first = self.global_step  # type: ignore[attr-defined]
+        done = self.global_step * self.trainer.accumulate_grad_batches
+        self.trainer.datamodule.batches.first = done  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
         rate = self.optimization.rate(progress(self.trainer))
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         self.log("lr", rate)
+
+    def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
+        self._ends.append(time.perf_counter())
+        steps, seconds = len(self._ends) - 1, self._ends[-1] - self._ends[0]
+        if steps > 0:
+            images = len(batch.clean) * self.trainer.world_size
+            self.log("images/s", images * steps / seconds, prog_bar=True)
+        done = progress(self.trainer)
+        if done > self._begun_at:
+            elapsed = self._ends[-1] - self._began
+            left = elapsed * (1 - done) / (done - self._begun_at)
+            self.log("minutes left", left / 60, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["network"] = describe(self.network)
@@ -106,17 +127,18 @@ class Training(LightningModule):
         """What of a batch the network gets to see."""
 
     def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        scale = self.trainer.datamodule.validation_scales[dataloader_idx]  # type: ignore[attr-defined]
+        of = list(self.trainer.datamodule.validation)[dataloader_idx]  # type: ignore[attr-defined]
         prediction: Tensor = self.network(self.sees(batch))
         score = psnr(prediction, batch.clean).mean()
-        # The first size's is also called `psnr`: what the best checkpoint is chosen by.
-        for name in [f"psnr@{scale:g}", "psnr"][: 2 if dataloader_idx == 0 else 1]:
+        # The first is also called `psnr`: what the best checkpoint is chosen by.
+        for name in [of, "psnr"][: 2 if dataloader_idx == 0 else 1]:
             self.log(
                 name,
                 score,
                 batch_size=len(batch.clean),
                 prog_bar=name == "psnr",
                 add_dataloader_idx=False,
+                sync_dist=True,
             )
         return prediction
 
@@ -168,6 +190,14 @@ class StudentTraining(Training):
         student = Student(STUDENT_PRESETS[network]) if isinstance(network, str) else network
         super().__init__(_begin(student, start), optimization)
         self.objective = Objective(self.network, losses or Losses())
+
+    def on_fit_start(self) -> None:
+        known = self.trainer.datamodule.has_transmission  # type: ignore[attr-defined]
+        if self.objective.needs_transmission and not known:
+            raise ModelError(
+                "density: transmission needs transmission maps, which this data set does not have; "
+                "give losses.density: residual"
+            )
 
     def sees(self, batch: Pair) -> Tensor:
         return batch.hazy

@@ -1,16 +1,19 @@
 """Data sets, all giving the same pair type."""
 
-from kddn.research.data.nyu import TRAIN, VALIDATION, NyuScenes, load_nyu
+from kddn.research.data.batches import BatchConfig, Batches
+from kddn.research.data.hazing import HazeConfig
+from kddn.research.data.nyu import TRAIN, VALIDATION, HazedScenes, NyuScenes, load_nyu, sots_pair
 from kddn.research.data.pairs import Pair
-from kddn.research.data.synthesis import SynthesisConfig, SyntheticHaze, sots_pair
 
 __all__ = [
     "TRAIN",
     "VALIDATION",
+    "BatchConfig",
+    "Batches",
+    "HazeConfig",
+    "HazedScenes",
     "NyuScenes",
     "Pair",
-    "SynthesisConfig",
-    "SyntheticHaze",
     "load_nyu",
     "sots_pair",
 ]

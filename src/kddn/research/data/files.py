@@ -21,5 +21,22 @@ def read_pixels(path: Path, mode: str) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.array(image.convert(mode))
-    except OSError as error:  # Pillow's UnidentifiedImageError is one too
-        raise DataError(f"{path} cannot be read ({error}); fetch it again") from error
+    except (OSError, SyntaxError) as error:  # of a broken PNG, Pillow says the latter
+        raise _unreadable(path, error) from error
+
+
+def check_picture(path: Path) -> None:
+    """See that a picture file is whole, without decoding it where its format has checksums.
+
+    Raises:
+        DataError: If it is not.
+    """
+    try:
+        with Image.open(path) as image:
+            image.verify() if image.format == "PNG" else image.load()
+    except (OSError, SyntaxError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read ({error}); fetch it again")

@@ -1,103 +1,174 @@
 """The data of a training run as Lightning wants it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
-from kddn.research.data.its import ItsBatches, find_its
-from kddn.research.data.nyu import TRAIN, VALIDATION, NyuScenes, load_nyu
+from kddn.errors import DataError
+from kddn.research.data import ohaze
+from kddn.research.data.batches import BatchConfig, Batches, Mixed, resize
+from kddn.research.data.fixed import FixedPairs, PairFiles, read_parts, split_parts
+from kddn.research.data.hazing import HazeConfig
+from kddn.research.data.its import find_its
+from kddn.research.data.nyu import (
+    TRAIN,
+    VALIDATION,
+    HazedScenes,
+    NyuScenes,
+    load_nyu,
+    sots_pair,
+)
 from kddn.research.data.pairs import Pair
-from kddn.research.data.synthesis import SynthesisConfig, SyntheticHaze, sots_pair
+from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos
 from kddn.research.haze import SOTS_INDICES
 
 
-class NyuHaze(LightningDataModule):
-    """NYU scenes hazed on the fly by ITS's rule; validation scenes hazed by SOTS's.
+@dataclass(frozen=True, kw_only=True)
+class PhotosConfig:
+    """Clean photographs, and the haze that is drawn over them without known depth."""
+
+    root: Path
+    """Folder of photographs. Every fifth is held back to validate on."""
+    share: float = 0.5
+    """Share of the batches that are made of them, beside those of NYU's scenes."""
+    haze: HazeConfig = field(
+        default_factory=lambda: HazeConfig(airlight=(0.6, 1.0), beta=(0.2, 3.0))
+    )
+    """What haze is drawn over them."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must lie in (0, 1], not {self.share}")
+
+
+class HazeData(LightningDataModule):
+    """Hazy images of one or more sources, and validation at one or more sizes.
 
     Args:
-        root: Folder of NYU Depth V2's labelled pairs, with `rgb/` and `depth/`.
-        synthesis: How training batches are drawn.
+        root: Folder of NYU Depth V2's labelled pairs: their scenes, hazed anew for every batch.
+        batch: Number, size and orientation of a batch's images.
+        haze: What haze is drawn over NYU's scenes: ITS's by default.
+        photos: Photographs without depth, to train on too.
+        its: Folder of RESIDE's ITS (`hazy/`, `clear/`): trains on its fixed images rather than on
+            haze drawn anew.
+        ohaze: Folder of O-HAZE (`hazy/`, `GT/`): trains on its scenes 1 to 35 alone, and validates
+            on 36 to 40 alone.
         epoch_length: Batches an epoch. 1748 batches of 8 are one pass over ITS's 13,990 images.
         validation_scales: Sizes to validate at, each a figure of its own in the log.
-        its: Folder of RESIDE's ITS (`hazy/`, `clear/`): trains on its fixed images rather than on
-            haze drawn anew; `epoch_length` then has no effect but to bound an epoch.
         workers: Processes that read ITS's files.
-        train_scenes: How many of the 1,349 training scenes to use, from the first.
-        validation_scenes: How many of the 50 validation scenes to use in the log, from the first;
+        train_scenes: How many of NYU's 1,349 training scenes to use, from the first.
+        validation_scenes: How many of NYU's 50 validation scenes to use in the log, from the first;
             each with one of SOTS's ten hazes in turn.
         seed: Seeds every draw of the training batches.
     """
 
     def __init__(
         self,
-        root: Path,
-        synthesis: SynthesisConfig | None = None,
+        root: Path | None = None,
+        batch: BatchConfig | None = None,
+        haze: HazeConfig | None = None,
+        photos: PhotosConfig | None = None,
+        its: Path | None = None,
+        ohaze: Path | None = None,
         epoch_length: int = 1748,
         validation_scales: Sequence[float] = (1.0,),
-        its: Path | None = None,
         workers: int = 2,
         train_scenes: int = len(TRAIN),
         validation_scenes: int = len(VALIDATION),
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.root = Path(root)
-        self.synthesis = synthesis or SynthesisConfig()
+        if root is None and ohaze is None:
+            raise DataError("give data.root, the folder of NYU's scenes, or data.ohaze, O-HAZE's")
+        self.root = root
+        self.batch = batch or BatchConfig()
+        self.haze = haze or HazeConfig()
+        self.photos = photos
+        self.its = its
+        self.ohaze = ohaze
         self.epoch_length = epoch_length
         self.validation_scales = tuple(validation_scales)
-        self.its = its
         self.workers = workers
         self.train_ids = TRAIN[:train_scenes]
         self.validation_ids = VALIDATION[:validation_scenes]
         self.seed = seed
-        self.batches: SyntheticHaze | ItsLoader | None = None
-        self._validation: NyuScenes | None = None
+        self.batches: Batches | None = None
+        self.validation: dict[str, Iterable[Pair]] = {}
+        """What is validated on, by name."""
+
+    @property
+    def has_transmission(self) -> bool:
+        """Whether training pairs come with their transmission."""
+        return self.ohaze is None
 
     def setup(self, stage: str) -> None:
-        """Read the scenes, once, onto the device that trains."""
+        """Read the images, once, onto the device that trains."""
         if self.batches is not None:
             return
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if self.its is None:
-            scenes = load_nyu(self.root, self.train_ids).to(device)
-            self.batches = SyntheticHaze(
-                scenes, self.synthesis, seed=self.seed, length=self.epoch_length
-            )
-        else:
-            fixed = ItsBatches(find_its(self.its), self.synthesis, seed=self.seed)
-            self.batches = ItsLoader(fixed, length=self.epoch_length, workers=self.workers)
-        self._validation = load_nyu(self.root, self.validation_ids).to(device)
+        self.batches = self._training(device)
+        if self.trainer:
+            self.batches.device_number = self.trainer.global_rank
+            self.batches.devices = self.trainer.world_size
+        for scale in self.validation_scales:
+            self.validation[f"psnr@{scale:g}"] = self._validation(device, scale)
+        if self.photos is not None:
+            held_back = load_photos(find_photos(self.photos.root, "validation")).to(device)
+            self.validation["psnr@photos"] = _HeldBack(held_back, self.batch, self.photos.haze)
 
-    def train_dataloader(self) -> Iterable[Pair]:
+    def train_dataloader(self) -> Batches:
         assert self.batches is not None
         return self.batches
 
     def val_dataloader(self) -> list[Iterable[Pair]]:
-        assert self._validation is not None
-        return [_SotsRule(self._validation, scale) for scale in self.validation_scales]
+        return list(self.validation.values())
 
-
-class ItsLoader:
-    """Epochs of ITS's batches, read ahead by worker processes."""
-
-    def __init__(self, batches: ItsBatches, *, length: int, workers: int) -> None:
-        self.batches = batches
-        self.length = min(length, len(batches))
-        self.workers = workers
-        self.first = 0
-        """Number of the next epoch's first batch."""
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Pair]:
-        numbers = range(self.first, self.first + self.length)
-        yield from DataLoader(
-            self.batches, batch_size=None, sampler=numbers, num_workers=self.workers
+    def _training(self, device: torch.device) -> Batches:
+        if self.ohaze is not None:
+            files = ohaze.find_ohaze(self.ohaze, ohaze.TRAIN)
+            return self._fixed(files, workers=0)
+        assert self.root is not None
+        if self.its is not None:
+            return self._fixed(find_its(self.its), workers=self.workers)
+        scenes = HazedScenes(
+            load_nyu(self.root, self.train_ids).to(device),
+            self.batch,
+            self.haze,
+            seed=self.seed,
+            length=self.epoch_length,
         )
+        if self.photos is None:
+            return scenes
+        photos = HazedPhotos(
+            load_photos(find_photos(self.photos.root, "train")).to(device),
+            self.batch,
+            self.photos.haze,
+            seed=self.seed,
+            length=self.epoch_length,
+        )
+        share = self.photos.share
+        return Mixed(
+            [(scenes, 1 - share), (photos, share)],
+            self.batch,
+            seed=self.seed,
+            length=self.epoch_length,
+        )
+
+    def _fixed(self, files: Sequence[PairFiles], *, workers: int) -> FixedPairs:
+        return FixedPairs(
+            files, self.batch, seed=self.seed, length=self.epoch_length, workers=workers
+        )
+
+    def _validation(self, device: torch.device, scale: float) -> Iterable[Pair]:
+        if self.ohaze is not None:
+            return _Whole(ohaze.find_ohaze(self.ohaze, ohaze.VALIDATION), scale)
+        assert self.root is not None
+        if not hasattr(self, "_scenes"):
+            self._scenes = load_nyu(self.root, self.validation_ids).to(device)
+        return _SotsRule(self._scenes, scale)
 
 
 class _SotsRule:
@@ -114,3 +185,32 @@ class _SotsRule:
         for index in range(len(self.scenes)):
             haze_index = SOTS_INDICES[index % len(SOTS_INDICES)]
             yield sots_pair(self.scenes, index, haze_index, scale=self.scale)
+
+
+class _Whole:
+    """Fixed pairs, whole, read as they are asked for."""
+
+    def __init__(self, files: Sequence[PairFiles], scale: float) -> None:
+        self.files = files
+        self.scale = scale
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Pair]:
+        for files in self.files:
+            yield split_parts(resize(read_parts(files)[None], self.scale))
+
+
+class _HeldBack:
+    """Photographs held back, with the haze of the training, always the same."""
+
+    def __init__(self, photos: Photos, config: BatchConfig, haze: HazeConfig) -> None:
+        count = -(-len(photos) // config.size)
+        self.batches = HazedPhotos(photos, replace(config), haze, seed=0, length=count)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return iter(self.batches)

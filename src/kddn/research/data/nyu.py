@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from kddn.errors import DataError
+from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows, resize
 from kddn.research.data.files import read_pixels
+from kddn.research.data.hazing import HazeConfig, add_haze
+from kddn.research.data.pairs import Pair
+from kddn.research.haze import scatter, sots_haze, transmission
 
 TRAIN = range(1, 1350)
 """RESIDE ids to train on."""
@@ -41,6 +45,66 @@ class NyuScenes:
     def to(self, device: torch.device) -> "NyuScenes":
         """The same scenes on another device."""
         return NyuScenes(self.clean.to(device), self.depth.to(device), self.farthest.to(device))
+
+
+class HazedScenes(Batches):
+    """Endless batches of scenes: crop, scale, turn and haze, on the scenes' device.
+
+    Args:
+        scenes: Clean images with depth.
+        config: Number, size and orientation of the images.
+        haze: What haze to draw; ITS's by default.
+        seed: See `Batches`.
+        length: See `Batches`.
+    """
+
+    def __init__(
+        self,
+        scenes: NyuScenes,
+        config: BatchConfig,
+        haze: HazeConfig | None = None,
+        *,
+        seed: int,
+        length: int,
+    ) -> None:
+        super().__init__(config, seed=seed, length=length)
+        self.scenes = scenes
+        self.haze = haze or HazeConfig()
+
+    def batch(self, number: int) -> Pair:
+        generator = self.generator(number)
+        scenes = self.scenes
+        chosen = torch.randint(len(scenes), (self.config.size,), generator=generator).tolist()
+        sizes = [scenes.clean.shape[-2:]] * len(chosen)
+        scale, windows = draw_windows(self.config, sizes, generator)
+        crops = torch.stack(
+            [
+                torch.cat([scenes.clean[index, :, *window], scenes.depth[index, :, *window]])
+                for index, window in zip(chosen, windows, strict=True)
+            ]
+        )  # b 4 h w
+        images = arrange(crops, scale, self.config, generator).float()
+        farthest = scenes.farthest[chosen].view(-1, 1, 1, 1)
+        return add_haze(images[:, :3] / 255, images[:, 3:] / farthest, self.haze, generator)
+
+
+def sots_pair(scenes: NyuScenes, index: int, haze_index: int, *, scale: float = 1.0) -> Pair:
+    """A scene hazed by SOTS's rule and rounded to 8 bit as SOTS is stored.
+
+    Args:
+        scenes: Clean images with depth.
+        index: Which scene.
+        haze_index: SOTS's haze, 1 to 10.
+        scale: What both images are then resized by.
+
+    Returns:
+        A batch of one.
+    """
+    clean = scenes.clean[index : index + 1].float() / 255
+    haze = sots_haze(haze_index)
+    t = transmission(scenes.depth[index : index + 1] / scenes.farthest[index], haze.beta)
+    hazy = (scatter(clean, t, haze.airlight) * 255).round() / 255
+    return Pair(resize(hazy, scale), resize(clean, scale), resize(t, scale))
 
 
 def load_nyu(root: Path, ids: Sequence[int]) -> NyuScenes:

@@ -12,5 +12,5 @@ class Pair(NamedTuple):
     """`I`, `b 3 h w`."""
     clean: Tensor
     """`J`, `b 3 h w`."""
-    transmission: Tensor
-    """`t`, `b 1 h w`."""
+    transmission: Tensor | None
+    """`t`, `b 1 h w`, where it is known."""

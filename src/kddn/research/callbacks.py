@@ -1,17 +1,18 @@
-"""What a run leaves while it goes on: checkpoints with plain weights beside them, and pictures."""
+"""What a run leaves while it goes on: plain weights beside checkpoints, averages, and pictures."""
 
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import WeightAveraging
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
 from kddn.compare import side_by_side, stacked
 from kddn.research.data import Pair
-from kddn.research.training import Training
+from kddn.research.training import Training, progress
 from kddn.research.weights import network_state
 
 
@@ -35,6 +36,57 @@ class WeightsBeside(TorchCheckpointIO):
 
 def _beside(path: Any) -> Path:
     return Path(path).with_suffix(".safetensors")
+
+
+class CycleAveraging(WeightAveraging):
+    """Averages the weights along the lower halves of the learning rate's cycles, all alike.
+
+    As Athiwaratkun et al. (ICLR 2019) do with their cyclic schedule ("fast-SWA"). An exponential
+    mean is Lightning's own `EMAWeightAveraging`.
+
+    Args:
+        start: Share of the run before which nothing is averaged: until then, the average is the
+            latest weights.
+        every: Steps between two weights that count.
+    """
+
+    def __init__(self, start: float = 1 / 3, every: int = 10) -> None:
+        if not 0 <= start < 1 or every < 1:
+            raise ValueError(
+                f"CycleAveraging needs start in [0, 1) and every >= 1, not {start}, {every}"
+            )
+        super().__init__(avg_fn=self._mean)
+        self.start = start
+        self.every = every
+        self.count = 0
+        """How many weights the average is of."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        self._trainer, self._module = trainer, pl_module
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        if step_idx is None or step_idx % self.every:
+            return False
+        assert isinstance(self._module, Training)
+        share = progress(self._trainer)
+        if share < self.start:
+            self.count = 0
+            return True
+        low = self._module.optimization.phase(share) >= 0.5
+        self.count += low
+        return low or self.count == 0
+
+    def _mean(self, mean: Tensor, weights: Tensor, count: Tensor | int) -> Tensor:
+        # Not the caller's count, which has those before the start too.
+        return mean + (weights - mean) / max(self.count, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "count": self.count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.count = state_dict["count"]
 
 
 def _to_pil(image: Tensor) -> Image.Image:

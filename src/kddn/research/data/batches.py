@@ -1,0 +1,158 @@
+"""How training batches are drawn: by their number, cropped, scaled, turned."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kddn.research.data.pairs import Pair
+
+Window = tuple[slice, slice]
+"""Rows and columns of an image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """Number, size and orientation of a batch's images."""
+
+    size: int = 8
+    """Images a batch."""
+    crop: int = 256
+    """Longest side of what the network sees, in pixels; images smaller than this stay whole."""
+    scales: tuple[float, float] = (1.0, 1.0)
+    """Range that each batch's scale is drawn from, log-uniformly; 1 is the original size."""
+    full_turns: bool = True
+    """Whether to rotate by multiples of 90 degrees; without, only left-right flips."""
+
+    def __post_init__(self) -> None:
+        low, high = self.scales
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"scales must satisfy 0 < low <= high <= 1, not {low}, {high}")
+        if self.size < 1 or self.crop < 1:
+            raise ValueError(f"size and crop must be 1 or more, not {self.size}, {self.crop}")
+
+
+class Batches(ABC):
+    """Epochs of batches, each of which depends only on the seed and on its number.
+
+    So a resumed run goes on exactly, and each device of several has batches of its own.
+
+    Args:
+        config: Number, size and orientation of the images.
+        seed: Seeds every draw.
+        length: Batches an epoch, on each device.
+    """
+
+    def __init__(self, config: BatchConfig, *, seed: int, length: int) -> None:
+        self.config = config
+        self.seed = seed
+        self.length = length
+        self.first = 0
+        """How many batches each device has had before this epoch."""
+        self.device_number = 0
+        """Which device this is."""
+        self.devices = 1
+        """How many there are."""
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Pair]:
+        for number in self.numbers():
+            yield self.batch(number)
+
+    def numbers(self) -> list[int]:
+        """Numbers of this epoch's batches on this device."""
+        steps = range(self.first, self.first + self.length)
+        return [step * self.devices + self.device_number for step in steps]
+
+    @abstractmethod
+    def batch(self, number: int) -> Pair:
+        """Batch `number`, always the same for the same seed."""
+
+    def generator(self, number: int) -> torch.Generator:
+        """Randomness of batch `number`."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+
+
+class Mixed(Batches):
+    """Batches of several sources, each a share of all.
+
+    Args:
+        sources: Where batches come from, with the weight of each.
+        config: See `Batches`.
+        seed: See `Batches`.
+        length: See `Batches`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Batches, float]],
+        config: BatchConfig,
+        *,
+        seed: int,
+        length: int,
+    ) -> None:
+        super().__init__(config, seed=seed, length=length)
+        self.sources = [source for source, _ in sources]
+        self.weights = torch.tensor([weight for _, weight in sources])
+
+    def batch(self, number: int) -> Pair:
+        chosen = torch.multinomial(self.weights, 1, generator=self.generator(number))
+        return self.sources[int(chosen)].batch(number)
+
+
+def draw_windows(
+    config: BatchConfig, sizes: Sequence[Sequence[int]], generator: torch.Generator
+) -> tuple[float, list[Window]]:
+    """Where to crop images, all to one size, and by what to scale them then.
+
+    Args:
+        config: How large the crops are to be.
+        sizes: Height and width of each image.
+        generator: Randomness.
+
+    Returns:
+        The scale, and a window for each image.
+    """
+    low, high = config.scales
+    scale = low * (high / low) ** uniform(generator)
+    source = math.ceil(config.crop / scale)
+    height = min(source, *(size[0] for size in sizes))
+    width = min(source, *(size[1] for size in sizes))
+    windows = []
+    for size in sizes:
+        top = int(uniform(generator) * (size[0] - height + 1))
+        left = int(uniform(generator) * (size[1] - width + 1))
+        windows.append((slice(top, top + height), slice(left, left + width)))
+    return scale, windows
+
+
+def arrange(crops: Tensor, scale: float, config: BatchConfig, generator: torch.Generator) -> Tensor:
+    """Scale crops `b c h w`, flip each left to right or not, and turn the whole batch."""
+    images = resize(crops, scale)
+    flip = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
+    images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
+    return images.rot90(int(uniform(generator) * 4), (-2, -1)) if config.full_turns else images
+
+
+def resize(x: Tensor, scale: float) -> Tensor:
+    """Images `b c h w` at another scale, antialiased; the type is kept."""
+    if scale == 1:
+        return x
+    size = [max(1, round(side * scale)) for side in x.shape[-2:]]
+    return F.interpolate(x, size, mode="bilinear", antialias=True)
+
+
+def uniform(generator: torch.Generator) -> float:
+    """One number of [0, 1)."""
+    return torch.rand((), generator=generator).item()
+
+
+def between(low: float, high: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Numbers drawn uniformly from `[low, high)`."""
+    return low + (high - low) * torch.rand(tuple(shape), generator=generator)

@@ -1,0 +1,61 @@
+"""Haze drawn over clean images whose depth is known, or drawn too."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kddn.research.data.batches import between
+from kddn.research.data.camera import CameraConfig, photograph
+from kddn.research.data.pairs import Pair
+from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, scatter, transmission
+
+
+@dataclass(frozen=True, kw_only=True)
+class HazeConfig:
+    """What haze is drawn. The default is the rule of RESIDE's indoor training set."""
+
+    airlight: tuple[float, float] = ITS_AIRLIGHT
+    """Range of the airlight `A`."""
+    beta: tuple[float, float] = ITS_BETA
+    """Range of the scattering coefficient, per relative depth."""
+    white: float = 0.0
+    """Share of images whose airlight is 1, as SOTS's and many photographs' is."""
+    tint: float = 0.0
+    """Standard deviation of the airlight's colour: red up and blue down by as much, or reverse."""
+    clear: float = 0.0
+    """Share of images that have no haze and come back as they are."""
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    """What the camera adds to hazy images."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.airlight[0] <= self.airlight[1] <= 1:
+            raise ValueError(f"airlight must be a range within [0, 1], not {self.airlight}")
+        if not 0 <= self.beta[0] <= self.beta[1]:
+            raise ValueError(f"beta must be a range of 0 or more, not {self.beta}")
+        if not (0 <= self.white <= 1 and 0 <= self.clear <= 1):
+            raise ValueError(f"white and clear must lie in [0, 1], not {self.white}, {self.clear}")
+
+
+def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.Generator) -> Pair:
+    """Draw haze of its own for each image of a batch.
+
+    Args:
+        clean: `J`, `b 3 h w` in [0, 1].
+        depth: Distance relative to the farthest, `b 1 h w` in [0, 1].
+        config: What haze to draw.
+        generator: Randomness, on the CPU, so that it is the same on every device.
+    """
+    one_each = len(clean), 1, 1, 1
+    airlight = between(*config.airlight, one_each, generator)
+    beta = between(*config.beta, one_each, generator)
+    airlight = airlight.where(between(0, 1, one_each, generator) >= config.white, 1.0)
+    warmth = config.tint * torch.randn(one_each, generator=generator)
+    colour = warmth * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
+    is_clear = between(0, 1, one_each, generator) < config.clear
+    airlight = (airlight + colour).clamp(0, 1).to(clean.device)
+    t = transmission(depth, beta.where(~is_clear, 0.0).to(clean.device))
+    clean = clean.contiguous(memory_format=torch.channels_last)
+    hazy = scatter(clean, t, airlight)
+    photographed = photograph(hazy, config.camera, generator)
+    return Pair(torch.where(is_clear.to(clean.device), hazy, photographed), clean, t)

@@ -1,0 +1,109 @@
+"""Clean photographs of any kind, kept in memory, and haze over them without known depth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from kddn.errors import DataError
+from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows
+from kddn.research.data.depth import draw_depth
+from kddn.research.data.files import read_pixels
+from kddn.research.data.hazing import HazeConfig, add_haze
+from kddn.research.data.pairs import Pair
+
+LONG, SHORT = 480, 320
+"""Size of a photograph in memory, upright or lying."""
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photographs in memory, uint8, those that lie and those that stand."""
+
+    lying: Tensor
+    """`n 3 320 480`."""
+    standing: Tensor
+    """`m 3 480 320`."""
+
+    def __len__(self) -> int:
+        return len(self.lying) + len(self.standing)
+
+    def to(self, device: torch.device) -> "Photos":
+        """The same photographs on another device."""
+        return Photos(self.lying.to(device), self.standing.to(device))
+
+
+def find_photos(root: Path, part: Literal["train", "validation"]) -> list[Path]:
+    """List the photographs of a folder and its subfolders, in the order of their names.
+
+    Every fifth is held back to validate on.
+
+    Raises:
+        DataError: If there are fewer than five.
+    """
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if len(found) < 5:
+        raise DataError(f"{root} holds {len(found)} photographs; give a folder of five or more")
+    return [path for index, path in enumerate(found) if (index % 5 == 0) == (part == "validation")]
+
+
+def load_photos(paths: Sequence[Path]) -> Photos:
+    """Read photographs, each resized to cover 480x320, or 320x480 if it stands, and cut to that.
+
+    Raises:
+        DataError: If one cannot be read.
+    """
+    lying: list[Tensor] = []
+    standing: list[Tensor] = []
+    for path in paths:
+        image = Image.fromarray(read_pixels(path, "RGB"))
+        size, group = (
+            ((LONG, SHORT), lying) if image.width >= image.height else ((SHORT, LONG), standing)
+        )
+        fitted = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+        pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8)
+        group.append(pixels.view(size[1], size[0], 3).permute(2, 0, 1))
+    return Photos(
+        torch.stack(lying) if lying else torch.zeros(0, 3, SHORT, LONG, dtype=torch.uint8),
+        torch.stack(standing) if standing else torch.zeros(0, 3, LONG, SHORT, dtype=torch.uint8),
+    )
+
+
+class HazedPhotos(Batches):
+    """Endless batches of photographs, hazed by depths that are drawn.
+
+    Args:
+        photos: Clean photographs.
+        config: Number and size of the images. A batch lies or stands as a whole, and is never
+            turned: the depths that are drawn know up from down.
+        haze: What haze to draw.
+        seed: See `Batches`.
+        length: See `Batches`.
+    """
+
+    def __init__(
+        self, photos: Photos, config: BatchConfig, haze: HazeConfig, *, seed: int, length: int
+    ) -> None:
+        super().__init__(replace(config, full_turns=False), seed=seed, length=length)
+        self.photos = photos
+        self.haze = haze
+
+    def batch(self, number: int) -> Pair:
+        generator = self.generator(number)
+        photos = self.photos
+        lies = int(torch.randint(len(photos), (), generator=generator)) < len(photos.lying)
+        stack = photos.lying if lies else photos.standing
+        chosen = torch.randint(len(stack), (self.config.size,), generator=generator).tolist()
+        sizes = [stack.shape[-2:]] * len(chosen)
+        scale, windows = draw_windows(self.config, sizes, generator)
+        crops = torch.stack(
+            [stack[index, :, *window] for index, window in zip(chosen, windows, strict=True)]
+        )
+        clean = arrange(crops, scale, self.config, generator).float() / 255
+        return add_haze(clean, draw_depth(clean, generator), self.haze, generator)
