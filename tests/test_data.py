@@ -101,6 +101,15 @@ def test_batches_depend_on_seed_and_number_alone(scenes):
     assert not torch.equal(first.batch(2).clean, first.batch(3).clean)
 
 
+def test_each_of_several_devices_has_batches_of_its_own(scenes):
+    numbers = []
+    for device in range(3):
+        data = HazedScenes(scenes, BatchConfig(size=1, crop=8), seed=0, length=4)
+        data.first, data.device_number, data.devices = 2, device, 3
+        numbers += data.numbers()
+    assert sorted(numbers) == list(range(6, 18))
+
+
 def test_images_are_flipped_and_batches_turned():
     # A scene that is bright on its left: where the light is tells how it was turned.
     clean = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)

@@ -105,6 +105,10 @@ def test_an_unknown_recipe_is_named_with_those_there_are():
         find_recipes(["--config", "l2"])
 
 
+def test_a_recipe_in_a_folder_needs_no_folder_in_its_name():
+    assert find_recipes(["--config", "l1_ds"]) == find_recipes(["--config", "table1/l1_ds"])
+
+
 @pytest.mark.parametrize(
     ("option", "cause"),
     [

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kddn import dark_channel
 from kddn.affine import Floats
 from kddn.errors import ModelError
-from kddn.models import DARK_CHANNEL, Model
+from kddn.models import Model
+from kddn.priors import PRIORS
 
 Engine = Callable[[Floats], Floats]
 """Takes a hazy RGB picture, float32 `h w 3` in [0, 1], and gives back the clear one, as large.
@@ -37,10 +37,10 @@ def open_engine(model: Model, device: str = "auto") -> Engine:
     Raises:
         ModelError: If the device is unknown or missing, or the weights cannot be used.
     """
-    if model.name == DARK_CHANNEL:
+    if model.path is None:
         if device not in ("auto", "cpu"):
-            raise ModelError(f"the dark channel prior runs on the cpu, not on {device!r}")
-        return dark_channel.remove_haze
+            raise ModelError(f"{model.name} runs on the cpu, not on {device!r}")
+        return PRIORS[model.name].remove_haze
     return OnnxEngine(model, device)
 
 

@@ -7,12 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from kddn.errors import ModelError
+from kddn.priors import PRIORS
 
 DEFAULT = "kddn-small"
 """What removes haze when nothing else is asked for."""
-
-DARK_CHANNEL = "dcp"
-"""The dark channel prior, which has no weights."""
 
 _WEIGHTS = Path(str(files("kddn"))) / "weights"
 
@@ -51,17 +49,15 @@ class Model:
         return content
 
 
-_PRIOR = Model(
-    name=DARK_CHANNEL,
-    summary="Dark channel prior (He, Sun, Tang, CVPR 2009): no learning, for comparison.",
-    working_size=640,
-)
+_PRIORS_SIZE = 640
+"""Longest side, in pixels, that priors estimate at: their patches are meant for such pictures."""
 
 
 def list_models() -> list[Model]:
     """Every model that needs no file, the default first."""
     cards = sorted(_WEIGHTS.glob("*.json"), key=lambda card: (card.stem != DEFAULT, card.stem))
-    return [*(_read_card(card) for card in cards), _PRIOR]
+    priors = (Model(prior.name, prior.summary, _PRIORS_SIZE) for prior in PRIORS.values())
+    return [*(_read_card(card) for card in cards), *priors]
 
 
 def find_model(name: str | Path) -> Model:

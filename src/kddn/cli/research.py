@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from kddn.errors import KddnError
-from kddn.models import DARK_CHANNEL, DEFAULT
+from kddn.models import DEFAULT
 
 
 def _research(module: str) -> Any:
@@ -67,7 +67,7 @@ def evaluate(
     device
         auto, cpu, cuda, directml or coreml.
     """
-    names = model or [DARK_CHANNEL, DEFAULT]
+    names = model or ["dcp", DEFAULT]
     _research("evaluation").evaluate(root, names, output=output, scenes=scenes, device=device)
 
 

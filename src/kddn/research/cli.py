@@ -149,19 +149,17 @@ def _files(name: str) -> list[Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe, given as that file or by its name.
+    """The file of a recipe, given as that file or by its name, with its folder's or without.
 
     Raises:
         DataError: If it is neither.
     """
     if Path(name).is_file():
         return Path(name)
-    recipe = RECIPES / f"{name}.yaml"
-    if not recipe.is_file():
-        known = sorted(
-            path.relative_to(RECIPES).with_suffix("") for path in RECIPES.rglob("*.yaml")
-        )
-        raise DataError(
-            f"{name!r} is neither a file nor a recipe; recipes are {', '.join(map(str, known))}"
-        )
-    return recipe
+    recipes = sorted(RECIPES.rglob("*.yaml"))
+    names = [str(path.relative_to(RECIPES).with_suffix("")) for path in recipes]
+    found = [path for path, known in zip(recipes, names, strict=True) if known == name]
+    found = found or [path for path in recipes if path.stem == name]
+    if len(found) != 1:
+        raise DataError(f"{name!r} is neither a file nor a recipe; recipes are {', '.join(names)}")
+    return found[0]

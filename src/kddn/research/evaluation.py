@@ -24,6 +24,7 @@ from kddn import Dehazer
 from kddn.research.data import VALIDATION, load_nyu, sots_pair
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.metrics import psnr, ssim
+from kddn.research.weights import load_network
 
 Picture = NDArray[np.uint8]
 """RGB `h w 3`."""
@@ -75,7 +76,8 @@ def evaluate(
 
     Args:
         root: Folder of NYU Depth V2's labelled pairs.
-        models: Names or `.onnx` files.
+        models: Names, `.onnx` files, or weights (`.safetensors`, `.ckpt`) of our own networks and
+            of compared systems, which run in PyTorch.
         output: Folder for the two files; none are written without.
         scenes: How many of the 50 validation scenes, from the first; ten images each.
         device: Where the models run.
@@ -155,10 +157,27 @@ def _systems(
 ) -> Iterator[tuple[str, Callable[[Picture], Picture]]]:
     yield "hazy", lambda hazy: hazy
     for name in models:
+        if Path(name).suffix in (".safetensors", ".ckpt"):
+            yield Path(name).stem, network_system(Path(name))
+            continue
         dehazer = Dehazer(name, device)
         if dehazer.working_size < 620:
             yield f"{dehazer.model.name} @{dehazer.working_size}", dehazer
         yield f"{dehazer.model.name} full", _full_resolution(dehazer)
+
+
+def network_system(weights: Path) -> Callable[[Picture], Picture]:
+    """A network in PyTorch as something that makes pictures of pictures."""
+    network = load_network(weights)
+
+    def dehaze(hazy: Picture) -> Picture:
+        x = torch.from_numpy(hazy).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            clear = network(x)[0].clamp(0, 1)
+        rounded: Picture = (clear * 255).round().byte().permute(1, 2, 0).numpy()
+        return rounded
+
+    return dehaze
 
 
 def _full_resolution(dehazer: Dehazer) -> Callable[[Picture], Picture]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
+from kddn.research.nets.baselines import BASELINES
 
 Network = Teacher | Student
 
@@ -45,8 +46,10 @@ def save_network(network: nn.Module, path: Path) -> None:
     save_file(state, path, describe(network))
 
 
-def load_network(path: Path) -> Network:
+def load_network(path: Path) -> nn.Module:
     """Build the network that a `.safetensors` or a training `.ckpt` file holds, in eval mode.
+
+    Our own networks are told by the file's metadata, the compared systems by their tensors' names.
 
     Raises:
         ModelError: If the file is missing, unreadable, or does not say what it holds.
@@ -54,11 +57,15 @@ def load_network(path: Path) -> Network:
     if not path.is_file():
         raise ModelError(f"{path} does not exist; give a .safetensors or .ckpt file of a run")
     state, metadata = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_weights(path)
+    if (baseline := _find_baseline(state)) is not None:
+        baseline.load_state_dict(state)
+        return baseline.eval()
     if metadata.get("kind", "student") not in _KINDS:
         raise ModelError(
             f"{path} holds a {metadata['kind']}, which is not ours to build: build it yourself "
             "and load the state dict with safetensors.torch.load_file"
         )
+    network: Network
     try:
         network = _KINDS[metadata["kind"]](json.loads(metadata["config"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -68,6 +75,17 @@ def load_network(path: Path) -> Network:
     except RuntimeError as error:
         raise ModelError(f"{path}: weights do not fit the network it names: {error}") from error
     return network.eval()
+
+
+def _find_baseline(state: dict[str, Tensor]) -> nn.Module | None:
+    """The compared system that has tensors of just these names and shapes."""
+    shapes = {name: tensor.shape for name, tensor in state.items()}
+    for baseline in BASELINES.values():
+        with torch.device("meta"):
+            wanted = {name: tensor.shape for name, tensor in baseline().state_dict().items()}
+        if wanted == shapes:
+            return baseline()
+    return None
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

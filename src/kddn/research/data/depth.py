@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kddn.research.data.batches import between
+from kddn.research.filters import box, guided
 from kddn.research.haze import gray, normalize
 
 Photos = Float[Tensor, "b 3 h w"]
@@ -74,7 +75,7 @@ def regions(clean: Photos, generator: torch.Generator) -> Maps:
     middle = mixture.mean((-2, -1), keepdim=True)
     sharpness = between(3, 20, one_each, generator).to(clean.device)
     split = torch.sigmoid(sharpness * (mixture - middle))
-    return guided(gray(clean), split, radius=max(clean.shape[-2:]) // 24 + 1).clamp(0, 1)
+    return guided(gray(clean), split, radius=max(clean.shape[-2:]) // 24 + 1, eps=1e-3).clamp(0, 1)
 
 
 def sky(clean: Photos) -> Maps:
@@ -82,31 +83,8 @@ def sky(clean: Photos) -> Maps:
     luma = gray(clean)
     blue = clean[:, 2:] - clean[:, :1]
     coloured = torch.maximum(torch.sigmoid(16 * (luma - 0.6)), torch.sigmoid(24 * (blue - 0.08)))
-    rough = _box(_box(luma * luma, 2) - _box(luma, 2) ** 2, 1).clamp(min=0).sqrt()
+    rough = box(box(luma * luma, 2) - box(luma, 2) ** 2, 1).clamp(min=0).sqrt()
     score = coloured * torch.exp(-((rough / 0.03) ** 2))
-    score = _box(score, 1)
+    score = box(score, 1)
     open_above = score.cummin(-2).values  # rows from the top
-    return guided(luma, open_above, radius=max(clean.shape[-2:]) // 40 + 1).clamp(0, 1)
-
-
-def guided(guide: Maps, maps: Maps, *, radius: int, eps: float = 1e-3) -> Maps:
-    """Maps smoothed but for the edges of a guide: the guided filter (He et al., 2013)."""
-    mean_guide, mean = _box(guide, radius), _box(maps, radius)
-    covariance = _box(guide * maps, radius) - mean_guide * mean
-    variance = _box(guide * guide, radius) - mean_guide**2
-    slope = covariance / (variance + eps)
-    offset = mean - slope * mean_guide
-    return _box(slope, radius) * guide + _box(offset, radius)
-
-
-def _box(x: Maps, radius: int) -> Maps:
-    """Means over squares of `2 radius + 1`, less at the borders."""
-    for axis in (-2, -1):
-        place = torch.arange(x.shape[axis], device=x.device)
-        low = (place - radius).clamp(min=0)
-        high = (place + radius + 1).clamp(max=x.shape[axis])
-        width = (high - low).view(-1, 1) if axis == -2 else high - low
-        sums = x.cumsum(axis)
-        sums = torch.cat([torch.zeros_like(sums.narrow(axis, 0, 1)), sums], axis)
-        x = (sums.index_select(axis, high) - sums.index_select(axis, low)) / width
-    return x
+    return guided(luma, open_above, radius=max(clean.shape[-2:]) // 40 + 1, eps=1e-3).clamp(0, 1)

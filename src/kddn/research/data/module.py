@@ -1,7 +1,7 @@
 """The data of a training run as Lightning wants it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -38,6 +38,9 @@ class PhotosConfig:
         default_factory=lambda: HazeConfig(airlight=(0.6, 1.0), beta=(0.2, 3.0))
     )
     """What haze is drawn over them."""
+    batch: BatchConfig | None = None
+    """Number and size of a batch's images; by default as of NYU's scenes, whose originals are 620
+    pixels long where photographs are 480."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -117,7 +120,9 @@ class HazeData(LightningDataModule):
             self.validation[f"psnr@{scale:g}"] = self._validation(device, scale)
         if self.photos is not None:
             held_back = load_photos(find_photos(self.photos.root, "validation")).to(device)
-            self.validation["psnr@photos"] = _HeldBack(held_back, self.batch, self.photos.haze)
+            self.validation["psnr@photos"] = _HeldBack(
+                held_back, self.photos.batch or self.batch, self.photos.haze
+            )
 
     def train_dataloader(self) -> Batches:
         assert self.batches is not None
@@ -144,7 +149,7 @@ class HazeData(LightningDataModule):
             return scenes
         photos = HazedPhotos(
             load_photos(find_photos(self.photos.root, "train")).to(device),
-            self.batch,
+            self.photos.batch or self.batch,
             self.photos.haze,
             seed=self.seed,
             length=self.epoch_length,
@@ -207,7 +212,7 @@ class _HeldBack:
 
     def __init__(self, photos: Photos, config: BatchConfig, haze: HazeConfig) -> None:
         count = -(-len(photos) // config.size)
-        self.batches = HazedPhotos(photos, replace(config), haze, seed=0, length=count)
+        self.batches = HazedPhotos(photos, config, haze, seed=0, length=count)
 
     def __len__(self) -> int:
         return len(self.batches)

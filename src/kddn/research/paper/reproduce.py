@@ -1,13 +1,12 @@
 """`kddn reproduce`: train the rows of a table, measure them, and lay them beside the paper's."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from lightning.pytorch.loggers import CSVLogger
 from rich import print as show
@@ -15,10 +14,9 @@ from rich import print as show
 from kddn.errors import KddnError
 from kddn.research.cli import find_recipe, train
 from kddn.research.data import VALIDATION
-from kddn.research.evaluation import Picture, Score, bootstrap, score, write_rows
+from kddn.research.evaluation import Score, bootstrap, network_system, score, write_rows
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset
 from kddn.research.paper.tables import TABLES, Row
-from kddn.research.weights import load_network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,20 +157,6 @@ def reproduce(
     (runs.output / "table.md").write_text(page)
     show(page)
     return results
-
-
-def network_system(weights: Path) -> Callable[[Picture], Picture]:
-    """A network in PyTorch as something that makes pictures of pictures."""
-    network = load_network(weights)
-
-    def dehaze(hazy: Picture) -> Picture:
-        x = torch.from_numpy(hazy).permute(2, 0, 1)[None].float() / 255
-        with torch.inference_mode():
-            clear = network(x)[0].clamp(0, 1)
-        rounded: Picture = (clear * 255).round().byte().permute(1, 2, 0).numpy()
-        return rounded
-
-    return dehaze
 
 
 def compare(rows: Sequence[Row], scores: Sequence[Score]) -> list[Result]:

@@ -5,9 +5,9 @@ darkest is tells how much haze lies over it.
 """
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from kddn.affine import Floats, fit
+from kddn.affine import Floats
+from kddn.priors.filters import gray, guided, invert, local_minimum
 
 OMEGA = 0.95
 """Share of the haze to remove: a little is left for the impression of distance."""
@@ -32,14 +32,13 @@ def remove_haze(image: Floats) -> Floats:
         The clear picture in [0, 1], `h w 3`.
     """
     airlight = estimate_airlight(image)
-    thin = estimate_transmission(image, airlight)[..., None].clip(MINIMUM_TRANSMISSION, 1)
-    clear: Floats = ((image - airlight) / thin + airlight).clip(0, 1).astype(np.float32)
-    return clear
+    t = estimate_transmission(image, airlight)
+    return invert(image, t.clip(MINIMUM_TRANSMISSION, 1), airlight)
 
 
 def dark_channel(image: Floats) -> Floats:
     """Darkest value of any channel within 15x15 pixels, `h w 3` to `h w`."""
-    return _local_minimum(image.min(axis=2), _PATCH)
+    return local_minimum(image.min(axis=2), _PATCH)
 
 
 def estimate_airlight(image: Floats) -> Floats:
@@ -54,14 +53,4 @@ def estimate_airlight(image: Floats) -> Floats:
 def estimate_transmission(image: Floats, airlight: Floats) -> Floats:
     """Transmission in about [0, 1], refined along the edges of the picture, `h w 3` to `h w`."""
     raw = 1 - OMEGA * dark_channel(image / airlight)
-    gray = image @ np.array([0.299, 0.587, 0.114], np.float32)
-    refine = fit(gray, raw, radius=_GUIDE_RADIUS, epsilon=_GUIDE_EPSILON)
-    return refine.scale * gray + refine.offset
-
-
-def _local_minimum(x: Floats, radius: int) -> Floats:
-    for axis in (0, 1):
-        padding = [(radius, radius) if i == axis else (0, 0) for i in range(x.ndim)]
-        padded = np.pad(x, padding, mode="edge")
-        x = sliding_window_view(padded, 2 * radius + 1, axis).min(axis=-1)
-    return x
+    return guided(gray(image), raw, radius=_GUIDE_RADIUS, epsilon=_GUIDE_EPSILON)

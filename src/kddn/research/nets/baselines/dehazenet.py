@@ -1,0 +1,58 @@
+"""DehazeNet (Cai et al., TIP 2016): transmission from patches, refined along edges."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kddn.research.filters import guided, pad_symmetric
+from kddn.research.haze import gray
+
+Images = Float[Tensor, "b 3 h w"]
+Maps = Float[Tensor, "b 1 h w"]
+
+
+class DehazeNet(nn.Module):
+    """Transmission by maxout and convolutions of three sizes; then the scattering model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 5)
+        self.conv3x3 = nn.Conv2d(4, 16, 3)
+        self.conv5x5 = nn.Conv2d(4, 16, 5)
+        self.conv7x7 = nn.Conv2d(4, 16, 7)
+        self.conv_out = nn.Conv2d(48, 1, 6)
+
+    def transmission(self, hazy: Images) -> Maps:
+        """`t` in [0, 1], before refinement."""
+        x = _same(self.conv1, hazy - 0.5)
+        x = x.unflatten(1, (4, 4)).amax(2)  # type: ignore[no-untyped-call]  # maxout: b 4 h w
+        x = torch.cat([_same(conv, x) for conv in (self.conv3x3, self.conv5x5, self.conv7x7)], 1)
+        x = F.max_pool2d(x, 7, 1, 3)
+        return _same(self.conv_out, x).clamp(0, 1)
+
+    def forward(self, hazy: Images) -> Images:
+        t = self.transmission(hazy)
+        airlight = _airlight(hazy, t)
+        t = guided(gray(hazy), t, radius=50, eps=1e-3).clamp(min=0.01)
+        return (hazy - airlight) / t + airlight
+
+
+def _same(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution that keeps the size, with mirrored borders."""
+    side = conv.kernel_size[0]
+    before = (side - 1) // 2
+    after = side - 1 - before
+    y: Tensor = conv(pad_symmetric(x, before, after, before, after))
+    return y
+
+
+def _airlight(hazy: Images, t: Maps) -> Float[Tensor, "b 3 1 1"]:
+    """Mean colour of the brightest among the hundredth of the pixels with the thickest haze."""
+    luma = gray(hazy)
+    colours = []
+    for image, thickness, brightness in zip(hazy, t, luma, strict=True):
+        thick = thickness <= thickness.flatten().quantile(0.01)
+        brightest = thick & (brightness == brightness[thick].max())
+        colours.append(image[:, brightest[0]].mean(1))
+    return torch.stack(colours)[..., None, None]

@@ -1,0 +1,73 @@
+"""MSCNN (Ren et al., ECCV 2016): coarse and fine transmission."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kddn.research.filters import guided, local_minimum
+from kddn.research.haze import gray
+from kddn.research.nets.baselines.pdn import pool_and_enlarge
+
+Images = Float[Tensor, "b 3 h w"]
+Maps = Float[Tensor, "b 1 h w"]
+
+
+class Branch(nn.Module):
+    """Three convolutions, each pooled and enlarged again, and a linear combination."""
+
+    def __init__(self, widths: tuple[int, int, int], kernels: tuple[int, int, int]) -> None:
+        super().__init__()
+        inputs = (3, *widths[:2])
+        self.conv1, self.conv2, self.conv3 = (
+            nn.Conv2d(i, o, k, padding=k // 2)
+            for i, o, k in zip(inputs, widths, kernels, strict=True)
+        )
+        self.conv4 = nn.Conv2d(widths[2], 1, 1)
+
+    def forward(self, x: Images, coarse: Maps | None = None) -> Maps:
+        x = self.conv1(x)
+        if coarse is not None:
+            x = torch.cat([x[:, :-1], coarse], 1)
+        x = pool_and_enlarge(x)
+        x = pool_and_enlarge(self.conv2(_normalize(x)))
+        x = pool_and_enlarge(self.conv3(_normalize(x)))
+        return torch.sigmoid(self.conv4(x))
+
+
+class MSCNN(nn.Module):
+    """Multi-scale CNN: `t` by a fine network, the scattering model after their post-processing.
+
+    Args:
+        use_coarse: Whether the coarse map replaces the fine network's sixth channel, as the paper
+            says; the released code never does.
+    """
+
+    def __init__(self, *, use_coarse: bool = False) -> None:
+        super().__init__()
+        self.use_coarse = use_coarse
+        self.coarse = Branch((5, 5, 10), (11, 9, 7))
+        self.fine = Branch((6, 5, 10), (7, 5, 3))
+
+    def forward(self, hazy: Images) -> Images:
+        height, width = hazy.shape[-2:]
+        # The dark channel's patches, 15x15, of each colour by itself.
+        airlight = local_minimum(hazy, 15).amax((-2, -1), keepdim=True).clamp(min=1e-3)
+        x = F.pad(hazy / airlight, (0, width % 2, 0, height % 2), mode="replicate")
+        coarse = self.coarse(x) if self.use_coarse else None
+        t = self.fine(x, coarse)[..., :height, :width]
+        t = _sharpen(hazy, t, airlight)
+        return (hazy - airlight) / t + airlight
+
+
+def _sharpen(hazy: Images, t: Maps, airlight: Tensor) -> Maps:
+    """The released code's post-processing of the transmission."""
+    luma = gray(hazy)
+    contrast = (luma - gray(airlight)) ** 2
+    q = (contrast + 0.1 / t.clamp(min=1e-3)) / (contrast + 0.1)
+    q = guided(luma, q, radius=max(1, min(hazy.shape[-2:]) // 8), eps=0.04)
+    return (1 / q).clamp(0.1, 0.9)
+
+
+def _normalize(x: Tensor) -> Tensor:
+    return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1)
