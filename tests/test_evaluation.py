@@ -1,15 +1,39 @@
-"""What the figures are means of, and what their intervals resample."""
+"""What the figures are means of, what their intervals resample, and which protocol they follow."""
 
+import csv
+
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import nn
 
+from kddn.errors import DataError, KddnError
 from kddn.research.data import load_nyu, sots_pair
-from kddn.research.evaluation import Score, score, summarize
+from kddn.research.data.cases import DATA_SETS, Case, nyu_cases
+from kddn.research.data.outdoor import RULES, outdoor_pairs
+from kddn.research.evaluation import Score, evaluate, score, summarize
 from kddn.research.metrics import psnr, ssim
+from kddn.research.protocols import PROTOCOLS
+from kddn.research.weights import save_network
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Six photographs, two of which are held back; one of those stands."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+        coarse.resize((90, 120) if index == 5 else (120, 90)).save(root / f"{index}.png")
+    return root
 
 
 def test_the_hazy_input_scores_what_the_metrics_say(nyu):
-    scores = list(score({"hazy": lambda hazy: hazy}, nyu, [1350]))
-    assert [s.haze for s in scores] == list(range(1, 11))
+    scores = list(score({"hazy": lambda hazy: hazy}, nyu_cases(nyu, scenes=1)))
+    assert [s.image for s in scores] == [f"1350_{haze}" for haze in range(1, 11)]
     pair = sots_pair(load_nyu(nyu, [1350]), 0, 4)
     assert scores[3].psnr == pytest.approx(psnr(pair.hazy, pair.clean).item(), abs=1e-4)
     assert scores[3].ssim == pytest.approx(ssim(pair.hazy, pair.clean).item(), abs=1e-4)
@@ -17,11 +41,149 @@ def test_the_hazy_input_scores_what_the_metrics_say(nyu):
 
 
 def test_intervals_resample_scenes_not_images():
-    rows = [Score("a", 1, haze, 20.0 + haze, 0.5, 0.1) for haze in range(1, 11)]
-    alone = summarize(rows)
+    def row(scene, haze, psnr, ssim, seconds):
+        return Score("nyu", "full", "a", scene, f"{scene}_{haze}", psnr, ssim, seconds)
+
+    rows = [row("1", haze, 20.0 + haze, 0.5, 0.1) for haze in range(1, 11)]
+    (alone,) = summarize(rows)
     assert alone.psnr == alone.psnr_low == alone.psnr_high == pytest.approx(25.5)
-    rows += [Score("a", 2, haze, 30.0 + haze, 0.9, 0.3) for haze in range(1, 11)]
-    both = summarize(rows)
+    rows += [row("2", haze, 30.0 + haze, 0.9, 0.3) for haze in range(1, 11)]
+    (both,) = summarize(rows)
     assert (both.images, both.psnr, both.ssim) == (20, pytest.approx(30.5), pytest.approx(0.7))
     assert (both.psnr_low, both.psnr_high) == pytest.approx((25.5, 35.5))
     assert both.seconds == pytest.approx(0.2)
+    rows.append(row("3", 1, float("inf"), 1.0, 0.3))
+    assert summarize(rows)[0].psnr == pytest.approx((25.5 + 35.5 + 100) / 3)
+
+
+@pytest.fixture
+def images():
+    """A prediction that leaves [0, 1], and the truth, `h w 3`."""
+    rng = np.random.default_rng(0)
+    truth = ndimage.gaussian_filter(rng.random((530, 300, 3)), (2, 2, 0)).astype(np.float32)
+    truth = ((truth - truth.min()) / (truth.max() - truth.min())).astype(np.float32)
+    return (1.2 * truth - 0.1 + rng.normal(0, 0.03, truth.shape)).astype(np.float32), truth
+
+
+def tensor(image):
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
+
+
+GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+
+
+def independent(name, image, truth):
+    """The protocols again, by scikit-image and scipy."""
+    clamped = image.clip(0, 1)
+
+    def similarity(x, y, **options):
+        return structural_similarity(x, y, data_range=1, channel_axis=2, **options)
+
+    if name == "full":
+        return clamped, similarity(clamped, truth, **GAUSSIAN)
+    if name == "kddn":
+        eight_bit = (clamped * 255).astype(np.uint8) / np.float32(255)
+        return eight_bit, similarity(eight_bit, truth, win_size=7)
+    if name == "grid":
+        return image, similarity(clamped, truth, win_size=7)
+    if name == "dehazeformer":  # 300 / 256 rounds to 1; of twice the size, to 2
+        return clamped, similarity(clamped, truth, **GAUSSIAN)
+    padded = [np.pad(x, ((10, 10), (10, 10), (0, 0))) for x in (clamped, truth)]  # zeros
+    _, local = similarity(*padded, full=True, **GAUSSIAN)
+    return clamped, local[10:-10, 10:-10].mean()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_protocols_equal_an_independent_computation(images, name):
+    image, truth = images
+    got = PROTOCOLS[name].measure(tensor(image), tensor(truth))
+    judged, expected = independent(name, image, truth)
+    assert got[0].item() == pytest.approx(
+        peak_signal_noise_ratio(truth, judged, data_range=1), abs=1e-4
+    )
+    assert got[1].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_dehazeformers_ssim_is_of_a_smaller_image(images):
+    image, truth = (np.kron(x, np.ones((2, 2, 1), np.float32)) for x in images)
+    _, got = PROTOCOLS["dehazeformer"].measure(tensor(image), tensor(truth))
+    # Clamping before averaging, of pixels that come in equal fours.
+    assert got.item() == pytest.approx(independent("full", *images)[1], abs=1e-4)
+
+
+def test_kddns_protocol_gives_the_network_multiples_of_4(images):
+    seen = []
+
+    def system(hazy):
+        seen.append(tuple(hazy.shape[-2:]))
+        return hazy
+
+    case = Case("x", "1", "1", tensor(images[1]), tensor(images[1]))
+    odd = Case("x", "2", "2", case.hazy[..., :299], case.clean[..., :299])
+    (result,) = score({"same": system}, [odd], ["kddn"])
+    assert seen == [(530, 299), (528, 296)]
+    assert 30 < result.psnr < 70
+
+
+def test_outdoor_hazes_are_of_their_rules_and_always_the_same(photos):
+    pairs = list(outdoor_pairs(photos))
+    assert [rule for _, rule, _ in pairs] == list(RULES) * 2
+    assert pairs[0][2].clean.shape == (1, 3, 320, 480)
+    assert pairs[-1][2].clean.shape == (1, 3, 480, 320)
+    for (_, rule, pair), (_, _, again) in zip(pairs, outdoor_pairs(photos), strict=True):
+        torch.testing.assert_close(pair.hazy, again.hazy, rtol=0, atol=0)
+        t = pair.transmission
+        assert 0 < t.min() <= t.max() <= 1
+        assert (t.max() - t.min() > 0.1) == (rule != "even")
+        airlight = (pair.hazy - pair.clean * t) / (1 - t)
+        thick = (t < t.median()).expand_as(airlight) if rule != "even" else airlight < 2
+        assert 0.6 < airlight[thick].min() <= airlight[thick].max() < 1
+
+
+def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
+    real = tmp_path / "real"
+    real.mkdir()
+    gradient = np.linspace(0, 255, 64 * 48).reshape(48, 64, 1).repeat(3, 2).astype(np.uint8)
+    Image.fromarray(gradient).save(real / "a.png")
+    data = {"nyu": nyu, "outdoor": photos, "clear": photos, "real": real}
+    summaries = evaluate(
+        data, ["dcp"], protocols=["full", "grid"], output=tmp_path / "out", images=1
+    )
+    rows = {(s.data, s.protocol, s.system): s for s in summaries}
+    assert set(rows) == {
+        (data, protocol, system)
+        for data in ("nyu", "outdoor", "clear")
+        for protocol in ("full", "grid")
+        for system in ("hazy", "dcp full")
+    }
+    assert rows["clear", "full", "hazy"].psnr == 100
+    with (tmp_path / "out/looks.csv").open() as file:
+        looks = {line["system"]: line for line in csv.DictReader(file)}
+    assert float(looks["hazy"]["contrast"]) == 1
+    assert float(looks["hazy"]["saturated"]) == 0
+    assert float(looks["dcp full"]["dark_channel"]) < float(looks["hazy"]["dark_channel"])
+    assert "x1.00" in capsys.readouterr().out
+
+
+def test_weights_run_in_pytorch(nyu, tmp_path):
+    from kddn.research.nets.baselines import AODNet
+
+    network = AODNet()
+    for parameter in network.parameters():
+        nn.init.zeros_(parameter)
+    save_network(network, tmp_path / "mine.safetensors")
+    summaries = evaluate({"nyu": nyu}, [str(tmp_path / "mine.safetensors")], images=2)
+    assert [s.system for s in summaries] == ["hazy", "mine"]
+    # K is 0: the picture becomes white.
+    pair = sots_pair(load_nyu(nyu, [1350]), 0, 1)
+    white = psnr(torch.ones_like(pair.clean), pair.clean).item()
+    assert summaries[1].psnr == pytest.approx(white, abs=1e-3)
+
+
+def test_what_is_unknown_is_named_with_what_is_known(nyu, tmp_path):
+    with pytest.raises(KddnError, match="no data set 'sots'; there are nyu, outdoor"):
+        evaluate({"sots": nyu}, ["dcp"])
+    with pytest.raises(KddnError, match="no protocol 'mine'; there are full, kddn"):
+        evaluate({"nyu": nyu}, ["dcp"], protocols=["mine"])
+    with pytest.raises(DataError, match=r"holds no \.jpg or \.png"):
+        list(DATA_SETS["real"].cases(tmp_path))

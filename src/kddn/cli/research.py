@@ -44,31 +44,51 @@ def train(
 
 def evaluate(
     *,
-    root: Path,
+    data: Annotated[list[str], Parameter(negative=())] | None = None,
+    root: Path | None = None,
     model: Annotated[list[str], Parameter(negative=())] | None = None,
+    protocol: Annotated[list[str], Parameter(negative=())] | None = None,
     output: Path | None = None,
-    scenes: int = 50,
+    images: int | None = None,
     device: str = "auto",
 ) -> None:
-    """Measure models on NYU's validation scenes, hazed by SOTS's rule: PSNR and SSIM.
+    """Measure models on data sets: PSNR and SSIM, with 95% intervals, beside the hazy input.
 
-    Each model is measured through its working size and at full resolution, beside the hazy input.
+    Models of the runtime are measured through their working size and at full resolution.
 
     Parameters
     ----------
+    data
+        A data set, as `nyu`, whose folder is --root, or `nyu=FOLDER`; may be given several times.
+        There are nyu (the default), outdoor, clear and real.
     root
-        Folder of NYU Depth V2's labelled pairs.
+        Folder of the data set.
     model
-        A model's name or .onnx file; may be given several times.
+        A model's name, its .onnx file, or weights (.safetensors, .ckpt) of a network to run in
+        PyTorch, compared systems too; may be given several times.
+    protocol
+        full, kddn, ffa, grid or dehazeformer; may be given several times.
     output
         A folder for `images.csv` and `summary.csv`.
-    scenes
-        How many of the 50 validation scenes to use, ten images each.
+    images
+        How many images of each data set to use, from the first.
     device
         auto, cpu, cuda, directml or coreml.
     """
-    names = model or ["dcp", DEFAULT]
-    _research("evaluation").evaluate(root, names, output=output, scenes=scenes, device=device)
+    folders = {}
+    for entry in data or ["nyu"]:
+        name, _, folder = entry.partition("=")
+        if not folder and root is None:
+            raise KddnError(f"where is {name}? Give --root FOLDER, or --data {name}=FOLDER")
+        folders[name] = Path(folder) if folder else root
+    _research("evaluation").evaluate(
+        folders,
+        model or ["dcp", DEFAULT],
+        protocols=protocol or ["full"],
+        output=output,
+        images=images,
+        device=device,
+    )
 
 
 def reproduce(

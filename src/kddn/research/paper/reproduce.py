@@ -9,12 +9,23 @@ from typing import Any
 import numpy as np
 import yaml
 from lightning.pytorch.loggers import CSVLogger
-from rich import print as show
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
 from kddn.errors import KddnError
 from kddn.research.cli import find_recipe, train
 from kddn.research.data import VALIDATION
-from kddn.research.evaluation import Score, bootstrap, network_system, score, write_rows
+from kddn.research.data.cases import nyu_cases
+from kddn.research.evaluation import (
+    Score,
+    bootstrap,
+    by_scene,
+    network_system,
+    score,
+    write_rows,
+)
+from kddn.research.haze import SOTS_INDICES
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset
 from kddn.research.paper.tables import TABLES, Row
 
@@ -149,21 +160,24 @@ def reproduce(
         for seed in range(runs.seeds)
         for row in rows
     }
-    scores = list(score(systems, runs.root, VALIDATION[:scenes], scale=scale))
+    cases = nyu_cases(runs.root, scenes=scenes, scale=scale)
+    images = track(cases, "Images", total=scenes * len(SOTS_INDICES))
+    scores = [result for result in score(systems, images) if isinstance(result, Score)]
     results = compare(rows, scores)
     write_rows(runs.output / "images.csv", scores)
     write_rows(runs.output / "table.csv", results)
     page = markdown(results)
     (runs.output / "table.md").write_text(page)
-    show(page)
+    Console().print(page, soft_wrap=True)
     return results
 
 
 def compare(rows: Sequence[Row], scores: Sequence[Score]) -> list[Result]:
     """Lay rows beside the paper's, and each beside the row that is next below it in the paper."""
     by_paper = sorted(rows, key=lambda row: row.psnr)
-    psnrs = {row: _by_seed_and_scene(row, scores, "psnr") for row in rows}
-    ssims = {row: _by_seed_and_scene(row, scores, "ssim") for row in rows}
+    figures = {row: _by_seed(row, scores) for row in rows}
+    psnrs = {row: figures[row][0] for row in rows}
+    ssims = {row: figures[row][1] for row in rows}
     results = []
     for row in rows:
         below = by_paper[max(by_paper.index(row) - 1, 0)]
@@ -199,20 +213,13 @@ def compare(rows: Sequence[Row], scores: Sequence[Score]) -> list[Result]:
     return results
 
 
-def _by_seed_and_scene(row: Row, scores: Sequence[Score], metric: str) -> Any:
-    """Means over the hazes of a scene, `seeds scenes`."""
-    mine = [s for s in scores if s.system.rpartition("/")[0] == row.slug]
-    seeds = sorted({s.system for s in mine})
-    scenes = sorted({s.scene for s in mine})
-    return np.array(
-        [
-            [
-                np.mean([getattr(s, metric) for s in mine if (s.system, s.scene) == (seed, scene)])
-                for scene in scenes
-            ]
-            for seed in seeds
-        ]
-    )
+def _by_seed(row: Row, scores: Sequence[Score]) -> NDArray[np.float64]:
+    """PSNR and SSIM, `2 seeds scenes`, means over the hazes of a scene."""
+    seeds: dict[str, list[Score]] = {}
+    for s in scores:
+        if s.system.rpartition("/")[0] == row.slug:
+            seeds.setdefault(s.system, []).append(s)
+    return np.array([by_scene(of_seed).T for of_seed in seeds.values()]).swapaxes(0, 1)
 
 
 def markdown(results: Sequence[Result]) -> str:
