@@ -1,6 +1,7 @@
 """Images a second of each stage of a training step, and what each choice of settings gains.
 
-python benchmarks/training_speed.py --root path/to/nyu [--network paper] [--crop 128] [--vgg FILE]
+python benchmarks/training_speed.py path/to/nyu [--network paper] [--crop 128] [--vgg FILE]
+    [--photos FOLDER]
 
 Settings are measured in turn, round after round, and the medians compared: machines are noisy.
 """
@@ -17,7 +18,9 @@ from rich import print as show
 from rich.table import Table
 from torch import Tensor, nn
 
-from kddn.research.data import BatchConfig, HazedScenes, NyuScenes, Pair, load_nyu
+from kddn.research.data import BatchConfig, HazeConfig, HazedScenes, NyuScenes, Pair, load_nyu
+from kddn.research.data.camera import CameraConfig
+from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
 from kddn.research.distillation import Imitation
 from kddn.research.losses import perceptual, reconstruction
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset, Teacher
@@ -119,6 +122,7 @@ def main(
     rounds: int = 5,
     device: str = "cpu",
     vgg: Path | None = None,
+    photos: Path | None = None,
 ) -> None:
     """Print images a second.
 
@@ -130,6 +134,7 @@ def main(
         rounds: Measurements of each stage.
         device: Where to measure.
         vgg: VGG's weights, to measure the perceptual loss too.
+        photos: Folder of photographs, to measure haze over drawn depth too.
     """
     scenes = load_nyu(root, range(1, 51)).to(torch.device(device))
     config = BatchConfig(size=batch_size, crop=crop)
@@ -145,7 +150,13 @@ def main(
         step = Step(scenes, network, config, settings)
         stages[f"training step: {settings}"] = step.train
         if settings == base:
-            stages |= {"data alone": step.make_data, "forward alone": step.forward}
+            stages |= {"data alone, scenes": step.make_data, "forward alone": step.forward}
+    if photos is not None:
+        loaded = load_photos(find_photos(photos, "validation")).to(torch.device(device))
+        camera = CameraConfig(gamma=1.15, noise=0.008, jpeg=0.3)
+        haze = HazeConfig(tint=0.03, camera=camera)
+        hazed = HazedPhotos(loaded, config, haze, seed=0, length=1)
+        stages["data alone, photographs"] = lambda: hazed.batch(1)
     stages |= loss_stages(scenes, config, vgg)
     table = Table("stage", "images a second", box=None)
     for name, rate in measure(stages, batch_size, rounds).items():

@@ -127,6 +127,14 @@ def test_the_mean_is_of_the_lower_halves_of_the_cycles(nyu, tmp_path):
     torch.testing.assert_close(state["ends.decoder.4.conv.bias"], mean)
 
 
+def test_the_default_log_is_for_tensorboard_and_as_csv(nyu, tmp_path):
+    given = options(nyu, tmp_path, 2, f"--trainer.default_root_dir={tmp_path}")
+    weights = train("student", [word for word in given if "--trainer.logger" not in word])
+    assert len(log(weights.parent, "loss")) == 2
+    assert list(weights.parent.glob("events.out.tfevents.*"))
+    assert (weights.parent / "config.yaml").is_file()
+
+
 def test_a_run_tells_its_pace(nyu, tmp_path):
     train("student", options(nyu, tmp_path, 6))
     assert all(rate > 0 for rate in log(tmp_path, "images/s"))

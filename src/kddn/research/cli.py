@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from kddn.errors import DataError, KddnError
 from kddn.research.callbacks import WeightsBeside
@@ -105,6 +106,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
+    _log_as_csv_too(cli.trainer)
     _keep_log(cli.trainer.log_dir)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* directory .* exists and is not empty")
@@ -114,6 +116,12 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     save_network(cli.model.network, path)
     return path
+
+
+def _log_as_csv_too(trainer: Trainer) -> None:
+    """Beside TensorBoard's log, which is the default, one that other programs can read."""
+    if isinstance(board := trainer.logger, TensorBoardLogger):
+        trainer.loggers = [board, CSVLogger(board.root_dir, name="", version=board.version)]
 
 
 def _keep_log(folder: str | None) -> None:
