@@ -17,6 +17,7 @@ from kddn.research.nets import (
     TeacherConfig,
 )
 from kddn.research.nets.blocks import SWRCAB, ChannelAttention
+from kddn.research.nets.widening import widen
 from kddn.research.weights import load_authors_teacher
 
 NETWORKS = [
@@ -149,3 +150,27 @@ def test_third_party_teacher_reconstructs_photographs():
     clean = load_nyu(SHARED / "data/nyu", VALIDATION[::17]).clean.float() / 255
     with torch.no_grad():
         assert psnr(teacher(clean), clean).min() > 36
+
+
+@pytest.mark.parametrize("layout", ["paper", "authors"])
+def test_a_widened_student_does_the_same(layout):
+    torch.manual_seed(0)
+    config = StudentConfig(layout=layout, width=4, groups=2, blocks=2, global_residual=True)
+    narrow = Student(config).eval()
+    wide = widen(narrow, 12).eval()
+    assert wide.config.width == 12
+    image = torch.rand(2, 3, 20, 28)
+    torch.testing.assert_close(wide(image), narrow(image), atol=1e-5, rtol=0)
+
+
+def test_the_copies_of_a_channel_learn_different_things():
+    torch.manual_seed(0)
+    wide = widen(Student(StudentConfig(width=4, groups=1, blocks=1)), 8)
+    wide(torch.rand(1, 3, 16, 16)).square().mean().backward()
+    gradient = wide.ends.encoder[0].conv.weight.grad
+    assert not torch.allclose(gradient[0::2], gradient[1::2], rtol=1e-3)
+
+
+def test_a_student_widens_to_multiples_only():
+    with pytest.raises(ValueError, match="multiples, not 10"):
+        widen(Student(StudentConfig(width=4, groups=1, blocks=1)), 10)

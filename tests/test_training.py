@@ -160,6 +160,13 @@ def test_weights_that_do_not_fit_are_refused_before_training(nyu, tmp_path):
         train("student", options(nyu, tmp_path, 1, f"--model.start={path}"))
 
 
+def test_narrower_weights_are_widened_to_start_from(nyu, tmp_path):
+    path = tmp_path / "narrow.safetensors"
+    save_network(Student(StudentConfig(width=16)), path)
+    weights = train("student", options(nyu, tmp_path, 1, f"--model.start={path}"))
+    assert load_network(weights).config == StudentConfig()
+
+
 def test_an_unknown_field_is_named(nyu, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train("student", options(nyu, tmp_path, 1, "--data.epoch_lenght=5"))

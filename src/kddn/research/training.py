@@ -4,7 +4,7 @@ import math
 import time
 from abc import abstractmethod
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from kddn.research.nets import (
     Teacher,
     TeacherPreset,
 )
+from kddn.research.nets.widening import widen
 from kddn.research.objective import Losses, Objective
 from kddn.research.weights import describe, load_network
 
@@ -175,7 +176,8 @@ class StudentTraining(Training):
 
     Args:
         network: A preset's name, or any network from RGB to RGB by `class_path` and `init_args`.
-        start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
+        start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise. Those of a
+            narrower student are widened.
         losses: What to train for; L1 alone by default.
         optimization: Learning rate and its schedule.
     """
@@ -215,9 +217,22 @@ def _begin(network: nn.Module, start: Path | None) -> nn.Module:
     if start is None:
         return network
     trained = load_network(start)
+    if (
+        isinstance(trained, Student)
+        and isinstance(network, Student)
+        and _is_narrower(trained, network)
+    ):
+        trained = widen(trained, network.config.width)
     if describe(trained) != describe(network):
         raise ModelError(
             f"{start} holds a {describe(trained)}, the run asks for a {describe(network)}; "
             "choose the preset that fits, or other weights"
         )
     return trained.train()
+
+
+def _is_narrower(student: Student, other: Student) -> bool:
+    """Whether it is the same but for a width that goes into the other's."""
+    width = other.config.width
+    same_otherwise = replace(student.config, width=width) == other.config
+    return same_otherwise and student.config.width < width and width % student.config.width == 0
