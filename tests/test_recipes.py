@@ -58,6 +58,18 @@ def test_every_row_runs(nyu, tmp_path, row):
         assert (column in columns) == any(part in row for part in parts), column
 
 
+def test_the_whole_objective_trains_in_mixed_precision(nyu, tmp_path):
+    more = ["--trainer.precision=bf16-mixed", "--trainer.gradient_clip_val=1"]
+    more += ["--model.losses.teacher=untrained"]
+    more += [f"--model.losses.vgg={vgg_files(tmp_path, 16)[0]}"]
+    row = ["--config", "table1/l1_perceptual_wfmil"]
+    weights = train("student", [*row, *tiny(nyu, tmp_path), *more])
+    with (weights.parent / "metrics.csv").open() as file:
+        losses = [float(line["loss"]) for line in csv.DictReader(file) if line["loss"]]
+    assert len(losses) == 2
+    assert all(0 < loss < 1e4 for loss in losses)
+
+
 def test_a_missing_teacher_is_trained_first(nyu, tmp_path):
     weights = train("student", ["--config", "table1/l1_fmil", *tiny(nyu, tmp_path)])
     config = yaml.safe_load((weights.parent / "config.yaml").read_text())

@@ -1,6 +1,6 @@
 """The data of a training run as Lightning wants it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,8 +116,8 @@ class HazeData(LightningDataModule):
         if self.trainer:
             self.batches.device_number = self.trainer.global_rank
             self.batches.devices = self.trainer.world_size
-        for scale in self.validation_scales:
-            self.validation[f"psnr@{scale:g}"] = self._validation(device, scale)
+        judges = self._validation(device)
+        self.validation = {f"psnr@{scale:g}": judges(scale) for scale in self.validation_scales}
         if self.photos is not None:
             held_back = load_photos(find_photos(self.photos.root, "validation")).to(device)
             self.validation["psnr@photos"] = _HeldBack(
@@ -167,13 +167,14 @@ class HazeData(LightningDataModule):
             files, self.batch, seed=self.seed, length=self.epoch_length, workers=workers
         )
 
-    def _validation(self, device: torch.device, scale: float) -> Iterable[Pair]:
+    def _validation(self, device: torch.device) -> Callable[[float], Iterable[Pair]]:
+        """What makes the validation images of a size."""
         if self.ohaze is not None:
-            return _Whole(ohaze.find_ohaze(self.ohaze, ohaze.VALIDATION), scale)
+            files = ohaze.find_ohaze(self.ohaze, ohaze.VALIDATION)
+            return lambda scale: _Whole(files, scale)
         assert self.root is not None
-        if not hasattr(self, "_scenes"):
-            self._scenes = load_nyu(self.root, self.validation_ids).to(device)
-        return _SotsRule(self._scenes, scale)
+        scenes = load_nyu(self.root, self.validation_ids).to(device)
+        return lambda scale: _SotsRule(scenes, scale)
 
 
 class _SotsRule:
