@@ -1,6 +1,8 @@
 """Quality and time of a model at some working sizes: how its own is chosen.
 
-python benchmarks/working_size.py path/to/nyu MODEL SIZE [SIZE ...]
+python benchmarks/working_size.py DATA=FOLDER MODEL SIZE [SIZE ...]
+
+DATA is a data set of `kddn evaluate`, as nyu or outdoor; every fifth of its scenes is used.
 """
 
 import statistics
@@ -8,14 +10,18 @@ import sys
 from pathlib import Path
 
 from kddn import Dehazer
-from kddn.research.data import VALIDATION
-from kddn.research.evaluation import score
+from kddn.research.data.cases import DATA_SETS
+from kddn.research.evaluation import Score, runtime_system, score
 
 
-def main(root: Path, model: str, sizes: list[int]) -> None:
-    """Print mean PSNR and SSIM over ten images of every fifth scene."""
-    systems = {str(size): Dehazer(model, working_size=size) for size in sizes}
-    scores = list(score(systems, root, VALIDATION[::5]))
+def main(data: str, root: Path, model: str, sizes: list[int]) -> None:
+    """Print mean PSNR and SSIM, protocol `full`."""
+    systems = {str(size): runtime_system(Dehazer(model, working_size=size)) for size in sizes}
+    cases = list(DATA_SETS[data].cases(root))
+    scenes = list(dict.fromkeys(case.scene for case in cases))[::5]
+    scores = [
+        s for s in score(systems, (c for c in cases if c.scene in scenes)) if isinstance(s, Score)
+    ]
     for name in systems:
         own = [score for score in scores if score.system == name]
         psnr, ssim = (statistics.mean(getattr(s, key) for s in own) for key in ("psnr", "ssim"))
@@ -24,4 +30,5 @@ def main(root: Path, model: str, sizes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], [int(size) for size in sys.argv[3:]])
+    name, _, folder = sys.argv[1].partition("=")
+    main(name, Path(folder), sys.argv[2], [int(size) for size in sys.argv[3:]])

@@ -226,11 +226,11 @@ def _systems(models: Sequence[str], device: str) -> Iterator[tuple[str, System]]
             continue
         dehazer = Dehazer(name, device)
         if dehazer.working_size < 620:
-            yield f"{dehazer.model.name} @{dehazer.working_size}", _runtime(dehazer)
-        yield f"{dehazer.model.name} full", _runtime(dehazer, full_resolution=True)
+            yield f"{dehazer.model.name} @{dehazer.working_size}", runtime_system(dehazer)
+        yield f"{dehazer.model.name} full", runtime_system(dehazer, full_resolution=True)
 
 
-def _runtime(dehazer: Dehazer, *, full_resolution: bool = False) -> System:
+def runtime_system(dehazer: Dehazer, *, full_resolution: bool = False) -> System:
     """The runtime, as a person meets it: 8 bit in, 8 bit out."""
 
     def dehaze(hazy: Tensor) -> Tensor:
