@@ -155,7 +155,7 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
 
 def test_weights_that_do_not_fit_are_refused_before_training(nyu, tmp_path):
     path = tmp_path / "small.safetensors"
-    save_network(Student(StudentConfig(width=4)), path)
+    save_network(Student(StudentConfig(width=48)), path)
     with pytest.raises(ModelError, match=r"small.safetensors holds a .*student"):
         train("student", options(nyu, tmp_path, 1, f"--model.start={path}"))
 
