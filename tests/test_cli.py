@@ -139,7 +139,7 @@ def test_errors_are_one_line(photo, arguments, cause):
 
 def test_models_lists_the_default_first():
     lines = run("models").stdout.splitlines()
-    assert lines[1].split()[0] == "kddn-small"
+    assert lines[1].split()[0] == "kddn-photo"
     assert any(line.split()[0] == "dcp" for line in lines[2:])
 
 

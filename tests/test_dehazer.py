@@ -139,7 +139,7 @@ def test_tiles_join_without_a_trace(monkeypatch):
 
 
 def test_what_cannot_be_used_is_named(tmp_path):
-    with pytest.raises(ModelError, match="no model 'nonsense'; use kddn-small"):
+    with pytest.raises(ModelError, match="no model 'nonsense'; use kddn-photo"):
         Dehazer("nonsense")
     with pytest.raises(ModelError, match="no device 'abacus'"):
         Dehazer(device="abacus")

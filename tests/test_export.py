@@ -71,7 +71,7 @@ def test_a_damaged_model_is_noticed(tmp_path):
 
 
 def test_the_shipped_onnx_is_the_shipped_safetensors():
-    model = find_model("kddn-small")
+    model = find_model("kddn-photo")
     network = load_network(model.path.with_suffix(".safetensors"))
     session = onnxruntime.InferenceSession(model.read())
     for height, width in [(1, 1), (75, 100), (160, 213)]:

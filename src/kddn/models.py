@@ -9,7 +9,7 @@ from pathlib import Path
 from kddn.errors import ModelError
 from kddn.priors import PRIORS
 
-DEFAULT = "kddn-small"
+DEFAULT = "kddn-photo"
 """What removes haze when nothing else is asked for."""
 
 _WEIGHTS = Path(str(files("kddn"))) / "weights"

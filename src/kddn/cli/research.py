@@ -28,7 +28,7 @@ def train(
 ) -> None:
     """Train a teacher or a student from a recipe.
 
-    `kddn train student --config recipes/kddn-small.yaml` starts a run; every field of the recipe
+    `kddn train student --config table1/l1` starts a run; every field of the recipe
     can be given as an option too, and `kddn train student -- --help` lists them. `--resume
     last.ckpt` goes on with a run.
 
