@@ -22,6 +22,7 @@ from torch import Tensor
 from kddn import Dehazer
 from kddn.errors import KddnError
 from kddn.priors.dark_channel import dark_channel
+from kddn.priors.filters import gray
 from kddn.research.data.cases import DATA_SETS, Case
 from kddn.research.protocols import PROTOCOLS
 from kddn.research.weights import load_network
@@ -149,8 +150,8 @@ def score(
                 continue
             for protocol_name in protocols:
                 protocol = PROTOCOLS[protocol_name]
-                fits = all(side % protocol.multiple == 0 for side in case.hazy.shape[-2:])
-                judged = clear if fits else protocol.run(system, case.hazy)
+                takes = protocol.takes(case.hazy)
+                judged = clear if takes else protocol.run(system, case.hazy)
                 psnr, ssim = protocol.measure(judged, case.clean)
                 yield Score(
                     case.data,
@@ -256,7 +257,7 @@ def _look(case: Case, system: str, clear: Tensor, seconds: float) -> Look:
 
 
 def _gradient(image: NDArray[np.float32]) -> float:
-    luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = gray(image)
     return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from kddn.research.metrics import GAUSSIAN, GAUSSIAN_ZERO_PADDED, UNIFORM, psnr, ssim
+from kddn.research.metrics import GAUSSIAN, GAUSSIAN_ZERO_PADDED, UNIFORM, Window, psnr, ssim
 
 
 def _clamp(image: Tensor) -> Tensor:
@@ -22,10 +22,10 @@ def _truncate(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255).floor() / 255
 
 
-def _shrunken_ssim(prediction: Tensor, truth: Tensor) -> Tensor:
-    factor = max(1, round(min(truth.shape[-2:]) / 256))
-    size = truth.shape[-2] // factor, truth.shape[-1] // factor
-    return ssim(F.adaptive_avg_pool2d(prediction, size), F.adaptive_avg_pool2d(truth, size))
+def _shrink(image: Tensor) -> Tensor:
+    """Averages over about a 256th of the shorter side."""
+    factor = max(1, round(min(image.shape[-2:]) / 256))
+    return F.adaptive_avg_pool2d(image, (image.shape[-2] // factor, image.shape[-1] // factor))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,10 @@ class Protocol:
     """What it is asked for by."""
     summary: str
     """Whose it is, and what is particular."""
-    ssim: Callable[[Tensor, Tensor], Tensor]
-    """Of a finished prediction and the truth."""
+    window: Window = GAUSSIAN
+    """Over what SSIM takes its local means."""
+    shrinks: bool = False
+    """Whether SSIM is of smaller images."""
     finish: Callable[[Tensor], Tensor] = _clamp
     """What is done to a prediction before it is judged by either figure."""
     psnr_of: Callable[[Tensor], Tensor] | None = None
@@ -49,14 +51,18 @@ class Protocol:
         """PSNR in dB and SSIM, one an image."""
         finished = self.finish(prediction)
         sharp = finished if self.psnr_of is None else self.psnr_of(prediction)
-        return psnr(sharp, truth), self.ssim(finished, truth)
+        if not self.shrinks:
+            return psnr(sharp, truth), ssim(finished, truth, self.window)
+        return psnr(sharp, truth), ssim(_shrink(finished), _shrink(truth), self.window)
+
+    def takes(self, hazy: Tensor) -> bool:
+        """Whether systems get this input as it is."""
+        return all(side % self.multiple == 0 for side in hazy.shape[-2:])
 
     def run(self, system: Callable[[Tensor], Tensor], hazy: Tensor) -> Tensor:
-        """A system's output, `b 3 h w`, on an input of the size that the protocol gives it."""
+        """A system's output, `b 3 h w`, on an input resized so that the protocol takes it."""
         size = list(hazy.shape[-2:])
         fitting = [max(1, side // self.multiple) * self.multiple for side in size]
-        if fitting == size:
-            return system(hazy)
         resized = F.interpolate(hazy, fitting, mode="bicubic", antialias=True).clamp(0, 1)
         return F.interpolate(system(resized), size, mode="bicubic", antialias=True)
 
@@ -67,32 +73,31 @@ PROTOCOLS = {
         Protocol(
             name="full",
             summary="MB-TaylorFormer: clamped; SSIM 11x11 gaussian at full size",
-            ssim=lambda x, y: ssim(x, y, GAUSSIAN),
         ),
         Protocol(
             name="kddn",
             summary="KDDN's code: sides made multiples of 4 and back, 8 bit truncated; "
             "SSIM 7x7 uniform",
-            ssim=lambda x, y: ssim(x, y, UNIFORM),
+            window=UNIFORM,
             finish=_truncate,
             multiple=4,
         ),
         Protocol(
             name="ffa",
             summary="FFA-Net, DEA-Net: clamped; SSIM 11x11 gaussian, borders padded with zeros",
-            ssim=lambda x, y: ssim(x, y, GAUSSIAN_ZERO_PADDED),
+            window=GAUSSIAN_ZERO_PADDED,
         ),
         Protocol(
             name="grid",
             summary="GridDehazeNet: PSNR of what is not clamped; SSIM 7x7 uniform",
-            ssim=lambda x, y: ssim(x, y, UNIFORM),
+            window=UNIFORM,
             psnr_of=lambda x: x,
         ),
         Protocol(
             name="dehazeformer",
             summary="DehazeFormer, gUNet, ConvIR: clamped; SSIM 11x11 gaussian of averages over "
             "about a 256th of the shorter side",
-            ssim=_shrunken_ssim,
+            shrinks=True,
         ),
     )
 }

@@ -57,6 +57,7 @@ _CHROMA = (
  99 99 99"""
     + " 99" * 32
 )
+_TABLES = torch.tensor([[float(q) for q in table.split()] for table in (_LUMA, _CHROMA, _CHROMA)])
 
 _TO_YCBCR = torch.tensor(
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
@@ -76,9 +77,7 @@ def compress(
     """
     height, width = images.shape[-2:]
     cosines = _cosines().to(images)
-    tables = torch.tensor(
-        [[float(q) for q in table.split()] for table in (_LUMA, _CHROMA, _CHROMA)]
-    ).to(images)
+    tables = _TABLES.to(images)
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)  # b 1 1 1
     steps = ((tables * scale[..., 0] + 50) / 100).floor().clamp(1, 255).view(-1, 3, 1, 1, 8, 8)
     to_ycbcr = _TO_YCBCR.to(images)

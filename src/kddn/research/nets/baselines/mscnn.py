@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kddn.research.filters import guided, local_minimum
 from kddn.research.haze import gray
-from kddn.research.nets.baselines.pdn import pool_and_enlarge
+from kddn.research.nets.baselines.pdn import normalize, pool_and_enlarge
 
 Images = Float[Tensor, "b 3 h w"]
 Maps = Float[Tensor, "b 1 h w"]
@@ -30,8 +30,8 @@ class Branch(nn.Module):
         if coarse is not None:
             x = torch.cat([x[:, :-1], coarse], 1)
         x = pool_and_enlarge(x)
-        x = pool_and_enlarge(self.conv2(_normalize(x)))
-        x = pool_and_enlarge(self.conv3(_normalize(x)))
+        x = pool_and_enlarge(self.conv2(normalize(x)))
+        x = pool_and_enlarge(self.conv3(normalize(x)))
         return torch.sigmoid(self.conv4(x))
 
 
@@ -67,7 +67,3 @@ def _sharpen(hazy: Images, t: Maps, airlight: Tensor) -> Maps:
     q = (contrast + 0.1 / t.clamp(min=1e-3)) / (contrast + 0.1)
     q = guided(luma, q, radius=max(1, min(hazy.shape[-2:]) // 8), eps=0.04)
     return (1 / q).clamp(0.1, 0.9)
-
-
-def _normalize(x: Tensor) -> Tensor:
-    return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1)

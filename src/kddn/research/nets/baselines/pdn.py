@@ -29,7 +29,7 @@ class Proximal(nn.Module):
     def forward(self, x: Float[Tensor, "b 4 h w"]) -> Maps:
         x = pool_and_enlarge(self.conv1(x))
         for conv in (self.conv2, self.conv3):
-            x = pool_and_enlarge(conv(F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1)))
+            x = pool_and_enlarge(conv(normalize(x)))
         out: Tensor = self.conv4(x)
         return out
 
@@ -90,6 +90,11 @@ class PDN(nn.Module):
 def pool_and_enlarge(x: Tensor) -> Tensor:
     """ReLU, then the maximum of each 2x2 pixels in the place of all four; even sizes only."""
     return F.interpolate(F.max_pool2d(F.relu(x), 2), scale_factor=2, mode="nearest")
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Local response normalisation over 5 channels, as Caffe and MatConvNet networks had it."""
+    return F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1)
 
 
 def _dark_channel(image: Images, window: int) -> Maps:
