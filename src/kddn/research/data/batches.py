@@ -102,7 +102,8 @@ class Mixed(Batches):
         self.weights = torch.tensor([weight for _, weight in sources])
 
     def batch(self, number: int) -> Pair:
-        chosen = torch.multinomial(self.weights, 1, generator=self.generator(number))
+        # No batch has a number below 0, so what a source draws does not follow from the choice.
+        chosen = torch.multinomial(self.weights, 1, generator=self.generator(-1 - number))
         return self.sources[int(chosen)].batch(number)
 
 
