@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from kddn import Dehazer
-from kddn.research.data.cases import DATA_SETS
+from kddn.research.data.sets import DATA_SETS
 from kddn.research.evaluation import Score, runtime_system, score
 
 

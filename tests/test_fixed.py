@@ -9,9 +9,10 @@ from PIL import Image
 
 from kddn.errors import DataError, ModelError
 from kddn.research.cli import train
-from kddn.research.data import BatchConfig, ohaze
+from kddn.research.data import BatchConfig
 from kddn.research.data.fixed import FixedPairs, read_parts, split_parts
-from kddn.research.data.its import find_its
+from kddn.research.data.sets.its import ITS
+from kddn.research.data.sets.o_haze import O_HAZE, TEST, TRAIN, VALIDATION
 from kddn.research.weights import load_network
 from test_losses import vgg_files
 from test_recipes import tiny
@@ -59,7 +60,7 @@ def batches(files, seed=0, length=100, workers=0, **config):
 
 
 def test_its_images_are_listed_by_number_with_their_airlight(its):
-    images = find_its(its)
+    images = ITS.find(its)
     assert [image.hazy.name.rsplit("_", 1)[0] for image in images] == [
         "2_1", "2_2", "2_3", "10_1", "10_2", "10_3",
     ]  # fmt: skip
@@ -70,7 +71,7 @@ def test_its_images_are_listed_by_number_with_their_airlight(its):
 
 @pytest.mark.parametrize("which", [1, 4])
 def test_the_parts_obey_the_scattering_model(its, which):
-    files = find_its(its)[which]
+    files = ITS.find(its)[which]
     pair = split_parts(read_parts(files)[None])
     t = pair.transmission
     expected = pair.clean * t + files.airlight * (1 - t)
@@ -80,7 +81,7 @@ def test_the_parts_obey_the_scattering_model(its, which):
 
 
 def test_an_epoch_has_each_image_once_in_an_order_of_its_own(its):
-    images = [image for image in find_its(its) if image.clear.stem == "2"]
+    images = [image for image in ITS.find(its) if image.clear.stem == "2"]
     data = batches(images, size=1, crop=80, full_turns=False)
     assert len(data) == 3
 
@@ -94,14 +95,14 @@ def test_an_epoch_has_each_image_once_in_an_order_of_its_own(its):
 
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (0.5, 0.9)])
 def test_hazy_and_clean_are_cropped_scaled_and_turned_alike(its, scales):
-    batch = batches(find_its(its), size=6, crop=16, scales=scales).batch(0)
+    batch = batches(ITS.find(its), size=6, crop=16, scales=scales).batch(0)
     assert batch.hazy.shape == batch.clean.shape == (6, 3, 16, 16)
     airlight = (batch.hazy - batch.clean * batch.transmission) / (1 - batch.transmission)
     assert airlight.flatten(1).std(1).max() < 0.05
 
 
 def test_files_read_ahead_and_images_in_memory_are_the_same(its):
-    files = find_its(its)
+    files = ITS.find(its)
     kept, read = (batches(files, size=2, crop=32, length=2, workers=n) for n in (0, 1))
     kept.first = read.first = 1
     expected = [kept.batch(1), kept.batch(2)]
@@ -116,7 +117,7 @@ def test_training_reads_its(its, nyu, tmp_path):
 
 
 def test_o_haze_is_split_as_ntire_2018_did(o_haze):
-    parts = [ohaze.find_ohaze(o_haze, part) for part in (ohaze.TRAIN, ohaze.VALIDATION, ohaze.TEST)]
+    parts = [O_HAZE.find(o_haze, part) for part in (TRAIN, VALIDATION, TEST)]
     assert [len(part) for part in parts] == [35, 5, 5]
     assert parts[0][0].hazy.name == "01_outdoor_hazy.jpg"
     assert [files.clear.name[:2] for files in parts[1] + parts[2]] == [
@@ -147,23 +148,23 @@ def test_psi1_without_transmission_is_refused_before_training(o_haze, nyu, tmp_p
 
 
 def test_what_is_wrong_is_named(its, o_haze, tmp_path):
-    with pytest.raises(DataError, match="holds no images; unpack"):
-        find_its(tmp_path)
+    with pytest.raises(DataError, match="holds no images called as its's"):
+        ITS.find(tmp_path)
     root = tmp_path / "its"
     shutil.copytree(its, root)
     with pytest.raises(DataError, match="a batch has 8"):
-        batches(find_its(root), size=8)
+        batches(ITS.find(root), size=8)
     Image.new("RGB", (64, 48)).save(root / "clear/2.png")
     with pytest.raises(DataError, match=r"is 80x60, but .*clear/2.png is 64x48"):
-        read_parts(find_its(root)[0])
+        read_parts(ITS.find(root)[0])
     (root / "clear/2.png").unlink()
-    with pytest.raises(DataError, match=r"clear/2.png is missing"):
-        find_its(root)
-    (root / "hazy/0.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"hazy/0.png is not named as ITS's"):
-        find_its(root)
-    with pytest.raises(DataError, match=r"46_outdoor_hazy.jpg is missing; O-HAZE needs"):
-        ohaze.find_ohaze(o_haze, range(46, 47))
+    with pytest.raises(DataError, match=r"the clean image of .*hazy/2_1_.* is missing"):
+        ITS.find(root)
+    (root / "hazy/x.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"hazy/x.png is not named as its's"):
+        ITS.find(root)
+    with pytest.raises(DataError, match=r"scene 46 of o-haze is missing"):
+        O_HAZE.find(o_haze, ["45", "46"])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -173,4 +174,4 @@ def test_a_truncated_image_is_named_before_training(its, tmp_path, workers):
     broken = root / "clear/10.png"
     broken.write_bytes(broken.read_bytes()[:-40])
     with pytest.raises(DataError, match=r"clear/10.png cannot be read .* fetch it again"):
-        batches(find_its(root), size=1, workers=workers)
+        batches(ITS.find(root), size=1, workers=workers)

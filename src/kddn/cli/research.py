@@ -10,7 +10,8 @@ from kddn.errors import KddnError
 from kddn.models import DEFAULT
 
 
-def _research(module: str) -> Any:
+def research(module: str) -> Any:
+    """A module of the research half, or a word on how to install what it needs."""
     try:
         return import_module(f"kddn.research.{module}")
     except ModuleNotFoundError as error:
@@ -39,7 +40,7 @@ def train(
     options
         Options of the run.
     """
-    print(_research("cli").train(stage, options))
+    print(research("cli").train(stage, options))
 
 
 def evaluate(
@@ -81,7 +82,7 @@ def evaluate(
         if not folder and root is None:
             raise KddnError(f"where is {name}? Give --root FOLDER, or --data {name}=FOLDER")
         folders[name] = Path(folder) if folder else root
-    _research("evaluation").evaluate(
+    research("evaluation").evaluate(
         folders,
         model or ["dcp", DEFAULT],
         protocols=protocol or ["full"],
@@ -139,7 +140,7 @@ def reproduce(
         How many of the 50 validation scenes to use, ten images each.
     """
     teachers = {"teacher": teacher, "teacher-mid": mid_teacher}
-    module = _research("paper.reproduce")
+    module = research("paper.reproduce")
     runs = module.Runs(
         root=root,
         output=output,
@@ -177,7 +178,7 @@ def export(
     overwrite
         Replace files that exist already.
     """
-    _research("export").export(
+    research("export").export(
         weights, output, working_size=working_size, summary=summary, overwrite=overwrite
     )
     print(output)

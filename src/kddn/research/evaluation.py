@@ -23,7 +23,7 @@ from kddn import Dehazer
 from kddn.errors import KddnError
 from kddn.priors.dark_channel import dark_channel
 from kddn.priors.filters import gray
-from kddn.research.data.cases import DATA_SETS, Case
+from kddn.research.data.sets import Case, find_data_set
 from kddn.research.protocols import PROTOCOLS
 from kddn.research.weights import load_network
 
@@ -114,12 +114,10 @@ def evaluate(
     Raises:
         KddnError: If there is no such data set, protocol or model, or an image cannot be read.
     """  # noqa: D205
-    _check("data set", data, DATA_SETS)
+    sets = {name: find_data_set(name) for name in data}
     _check("protocol", protocols, PROTOCOLS)
     systems = dict(_systems(models, device))
-    cases = (
-        case for name, root in data.items() for case in islice(DATA_SETS[name].cases(root), images)
-    )
+    cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
     results = list(score(systems, track(cases, "Images"), protocols))
     scores = [result for result in results if isinstance(result, Score)]
     looks = [result for result in results if isinstance(result, Look)]

@@ -7,6 +7,14 @@ from PIL import Image
 
 from kddn.errors import DataError
 
+PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+"""Endings of picture files."""
+
+
+def list_pictures(root: Path) -> list[Path]:
+    """The pictures of a folder and its subfolders, in the order of their names."""
+    return sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURES)
+
 
 def read_pixels(path: Path, mode: str) -> np.ndarray:
     """The pixels of a picture file, uint8 `h w` or `h w 3`.

@@ -20,7 +20,8 @@ class PairFiles:
     """One hazy image, and what belongs to it."""
 
     hazy: Path
-    clear: Path
+    clear: Path | None
+    """None where there is no truth, which no one can train on."""
     transmission: Path | None = None
     """A grey picture, where there is one."""
     airlight: float | None = None
@@ -37,6 +38,16 @@ class PairFiles:
                 check_picture(path)
 
 
+BORDER = 10
+"""Pixels a side that the clean images of RESIDE's rooms have and the hazy ones do not."""
+
+
+def fits(hazy: Sequence[int], clear: Sequence[int]) -> bool:
+    """Whether two sizes are those of a pair: equal, or with and without RESIDE's border."""
+    more = {large - small for small, large in zip(hazy, clear, strict=True)}
+    return more in ({0}, {2 * BORDER})
+
+
 def read_parts(files: PairFiles) -> Tensor:
     """Hazy image, clean image and transmission, if it is known, in one: uint8 `7 h w` or `6 h w`.
 
@@ -47,9 +58,11 @@ def read_parts(files: PairFiles) -> Tensor:
     Raises:
         DataError: If a file cannot be read or the sizes do not fit.
     """
+    if files.clear is None:
+        raise DataError(f"{files.hazy} comes without a clean image, so it can only be looked at")
     hazy, clear = _read(files.hazy, "RGB"), _read(files.clear, "RGB")
-    if clear.shape[1] == hazy.shape[1] + 20 and clear.shape[2] == hazy.shape[2] + 20:
-        clear = clear[:, 10:-10, 10:-10]
+    if hazy.shape != clear.shape and fits(hazy.shape[1:], clear.shape[1:]):
+        clear = clear[:, BORDER:-BORDER, BORDER:-BORDER]
     parts = {files.hazy: hazy, files.clear: clear}
     if files.transmission is not None:
         parts[files.transmission] = _read(files.transmission, "L")

@@ -8,11 +8,9 @@ import torch
 from lightning import LightningDataModule
 
 from kddn.errors import DataError
-from kddn.research.data import ohaze
 from kddn.research.data.batches import BatchConfig, Batches, Mixed, resize
 from kddn.research.data.fixed import FixedPairs, PairFiles, read_parts, split_parts
 from kddn.research.data.hazing import HazeConfig
-from kddn.research.data.its import find_its
 from kddn.research.data.nyu import (
     TRAIN,
     VALIDATION,
@@ -23,6 +21,8 @@ from kddn.research.data.nyu import (
 )
 from kddn.research.data.pairs import Pair
 from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos
+from kddn.research.data.sets import o_haze
+from kddn.research.data.sets.its import ITS
 from kddn.research.haze import SOTS_INDICES
 
 
@@ -133,11 +133,11 @@ class HazeData(LightningDataModule):
 
     def _training(self, device: torch.device) -> Batches:
         if self.ohaze is not None:
-            files = ohaze.find_ohaze(self.ohaze, ohaze.TRAIN)
+            files = o_haze.O_HAZE.find(self.ohaze, o_haze.TRAIN)
             return self._fixed(files, workers=0)
         assert self.root is not None
         if self.its is not None:
-            return self._fixed(find_its(self.its), workers=self.workers)
+            return self._fixed(ITS.find(self.its), workers=self.workers)
         scenes = HazedScenes(
             load_nyu(self.root, self.train_ids).to(device),
             self.batch,
@@ -170,7 +170,7 @@ class HazeData(LightningDataModule):
     def _validation(self, device: torch.device) -> Callable[[float], Iterable[Pair]]:
         """What makes the validation images of a size."""
         if self.ohaze is not None:
-            files = ohaze.find_ohaze(self.ohaze, ohaze.VALIDATION)
+            files = o_haze.O_HAZE.find(self.ohaze, o_haze.VALIDATION)
             return lambda scale: _Whole(files, scale)
         assert self.root is not None
         scenes = load_nyu(self.root, self.validation_ids).to(device)

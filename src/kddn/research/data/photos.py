@@ -12,14 +12,12 @@ from torch import Tensor
 from kddn.errors import DataError
 from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows
 from kddn.research.data.depth import draw_depth
-from kddn.research.data.files import read_pixels
+from kddn.research.data.files import list_pictures, read_pixels
 from kddn.research.data.hazing import HazeConfig, add_haze
 from kddn.research.data.pairs import Pair
 
 LONG, SHORT = 480, 320
 """Size of a photograph in memory, upright or lying."""
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def find_photos(root: Path, part: Literal["train", "validation"]) -> list[Path]:
     Raises:
         DataError: If there are fewer than five.
     """
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    found = list_pictures(root)
     if len(found) < 5:
         raise DataError(f"{root} holds {len(found)} photographs; give a folder of five or more")
     return [path for index, path in enumerate(found) if (index % 5 == 0) == (part == "validation")]

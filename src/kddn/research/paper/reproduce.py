@@ -16,7 +16,7 @@ from rich.progress import track
 from kddn.errors import KddnError
 from kddn.research.cli import find_recipe, train
 from kddn.research.data import VALIDATION
-from kddn.research.data.cases import nyu_cases
+from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.evaluation import (
     Score,
     bootstrap,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kddn.research.data.pairs import Pair
 from kddn.research.data.photos import find_photos, load_photos
+from kddn.research.data.sets.data_set import ANY_PICTURE, Case, DataSet
 from kddn.research.haze import scatter
 
 Maps = NDArray[np.float64]
@@ -82,3 +83,21 @@ RULES: dict[str, Callable[[int, int, np.random.Generator], tuple[Maps, Maps]]] =
     "clouds": _clouds,
 }
 """Transmission and airlight by height, width and randomness."""
+
+
+class Outdoor(DataSet):
+    """Photographs that training holds back, hazed as they are asked for."""
+
+    def cases(self, root: Path) -> Iterator[Case]:
+        for photo, rule, pair in outdoor_pairs(root):
+            yield Case(self.name, photo, f"{photo}_{rule}", pair.hazy, pair.clean)
+
+
+OUTDOOR = Outdoor(
+    name="outdoor",
+    summary="every fifth photograph of a folder, under three hazes that training does not draw",
+    licence="yours",
+    source="clear photographs of your own, such as BSDS500's",
+    example="any picture",
+    hazy=ANY_PICTURE,
+)

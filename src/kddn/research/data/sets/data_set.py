@@ -1,0 +1,290 @@
+"""What a data set is: files by their original names, what is wrong with them, and cases."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from kddn.errors import DataError
+from kddn.research.data.files import check_picture, list_pictures, read_pixels
+from kddn.research.data.fixed import PairFiles, fits, read_parts, split_parts
+
+Size = tuple[int, int]
+"""Width and height."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image to remove haze from."""
+
+    data: str
+    """The set it belongs to."""
+    scene: str
+    """What it shows; intervals resample scenes, whose images go well or badly together."""
+    name: str
+    """Its own name."""
+    hazy: Tensor
+    """`1 3 h w` in [0, 1]."""
+    clean: Tensor | None
+    """The truth, as large, where there is one."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """How files of one kind are called: regular expressions, without regard to case."""
+
+    folder: str
+    """Of the folder, relative to the data set's."""
+    name: str
+    """Of the file. Its group `scene` tells what belongs together; `prefix`, where nothing has the
+    same scene; `haze` tells the hazy images of a scene apart; `airlight` is a number."""
+
+    def match(self, path: Path) -> re.Match[str] | None:
+        """The groups of a relative path, if it is one of these."""
+        if self.holds(path.parent):
+            return re.fullmatch(self.name, path.name, re.IGNORECASE)
+        return None
+
+    def holds(self, folder: Path) -> bool:
+        """Whether files of this kind may lie in a relative folder."""
+        return re.fullmatch(self.folder, folder.as_posix(), re.IGNORECASE) is not None
+
+
+ANY_PICTURE = Names(r".*", r"(?P<scene>.+)\.\w+")
+"""Any picture anywhere."""
+
+Kind = Literal["missing", "misnamed", "extra", "wrong size", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a data set's files."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Files of a folder, by what they are."""
+
+    hazy: list[tuple[Path, dict[str, str]]]
+    clear: dict[str, Path]
+    transmission: dict[tuple[str, str], Path]
+    strange: list[Path]
+    """Pictures among the others whose names are nobody's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """Hazy images with their truth in files, as they are published."""
+
+    name: str
+    """What it is asked for by."""
+    summary: str
+    """One sentence."""
+    licence: str
+    """Who may use it for what."""
+    source: str
+    """Where it is to be had."""
+    example: str
+    """How its files are called."""
+    hazy: Names
+    clear: Names | None = None
+    """None where there is no truth."""
+    transmission: Names | None = None
+    scenes: Sequence[str] | None = None
+    """All scenes that it must have; None where their names are not known."""
+    hazes: Sequence[str] = ("",)
+    """All hazy images that a scene must have."""
+    count: int | None = None
+    """How many hazy images it must have, where their names are not known."""
+    size: Size | None = None
+    """Of the hazy images; None where they differ."""
+
+    def find(self, root: Path, scenes: Iterable[str] | None = None) -> list[PairFiles]:
+        """List its images, in the order of their names and numbers.
+
+        Args:
+            root: Its folder.
+            scenes: Only these; all by default.
+
+        Raises:
+            DataError: If there are none, a name is not the set's, a scene that was asked for is not
+                there, or the clean image of a hazy one is missing.
+        """
+        listing = self._list(root)
+        if listing.strange:
+            raise DataError(
+                f"{listing.strange[0]} is not named as {self.name}'s images are ({self.example}); "
+                f"kddn data check {self.name} {root} lists all such"
+            )
+        if not listing.hazy:
+            raise DataError(self._nothing(root))
+        wanted = None if scenes is None else list(scenes)
+        found = []
+        for path, groups in listing.hazy:
+            if wanted is not None and groups["scene"] not in wanted:
+                continue
+            clear = _look_up(listing.clear, groups)
+            if clear is None and self.clear is not None:
+                raise DataError(
+                    f"the clean image of {path} is missing ({self.example}); "
+                    f"fetch {self.name} again from {self.source}"
+                )
+            t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
+            airlight = float(groups["airlight"]) if groups.get("airlight") else None
+            found.append((groups["scene"], PairFiles(path, clear, t, airlight)))
+        if lacking := set(wanted or ()) - {scene for scene, _ in found}:
+            raise DataError(
+                f"scene {min(lacking)} of {self.name} is missing in {root} ({self.example}); "
+                f"it comes from {self.source}"
+            )
+        return [files for _, files in found]
+
+    def cases(self, root: Path) -> Iterator[Case]:
+        """All images to judge by.
+
+        Raises:
+            DataError: As `find` does, or if a file cannot be read.
+        """
+        for files in self.find(root):
+            if files.clear is None:
+                pixels = torch.from_numpy(read_pixels(files.hazy, "RGB")).permute(2, 0, 1)[None]
+                yield Case(self.name, files.hazy.stem, files.hazy.stem, pixels.float() / 255, None)
+                continue
+            pair = split_parts(read_parts(files)[None])
+            yield Case(self.name, files.clear.stem, files.hazy.stem, pair.hazy, pair.clean)
+
+    def check(self, root: Path) -> Iterator[Problem | None]:
+        """Look at every file: a problem, or None for one that is as it should be.
+
+        Raises:
+            DataError: If there is nothing of the set in the folder.
+        """
+        listing = self._list(root)
+        if not (listing.hazy or listing.clear or listing.strange):
+            raise DataError(self._nothing(root))
+        for path in listing.strange:
+            yield Problem("misnamed", f"{path}: {self.name}'s images are called {self.example}")
+        yield from self._absent(listing)
+        yield from self._extra(listing)
+        with ThreadPoolExecutor() as threads:
+            yield from threads.map(lambda item: self._look(item[0], item[1], listing), listing.hazy)
+            others = [*listing.clear.values(), *listing.transmission.values()]
+            yield from threads.map(_read_error, dict.fromkeys(others))
+
+    def _list(self, root: Path) -> _Listing:
+        hazy: list[tuple[Path, dict[str, str]]] = []
+        clear: dict[str, Path] = {}
+        prefixes: dict[str, Path] = {}
+        transmission: dict[tuple[str, str], Path] = {}
+        strange: list[Path] = []
+        kinds = [names for names in (self.hazy, self.clear, self.transmission) if names is not None]
+        for path in list_pictures(root):
+            relative = path.relative_to(root)
+            if match := self.hazy.match(relative):
+                hazy.append((path, match.groupdict(default="")))
+            elif self.clear and (match := self.clear.match(relative)):
+                clear[match["scene"]] = path
+                if prefix := match.groupdict().get("prefix"):
+                    prefixes[prefix] = path
+            elif self.transmission and (match := self.transmission.match(relative)):
+                transmission[match["scene"], match.groupdict(default="").get("haze", "")] = path
+            elif any(names.holds(relative.parent) for names in kinds):
+                strange.append(path)
+        hazy.sort(key=lambda item: _natural(item[0].name))
+        return _Listing(hazy, prefixes | clear, transmission, strange)
+
+    def _nothing(self, root: Path) -> str:
+        if not root.is_dir():
+            return f"{root} is not a folder; {self.name} comes from {self.source}"
+        for path in list_pictures(root):
+            parts = path.relative_to(root).parts
+            for depth in range(1, len(parts) - 1):
+                if self.hazy.match(Path(*parts[depth:])):
+                    inner = root.joinpath(*parts[:depth])
+                    return f"{self.name} lies deeper in {root}; give {inner}"
+        return (
+            f"{root} holds no images called as {self.name}'s ({self.example}); "
+            f"it comes from {self.source}"
+        )
+
+    def _absent(self, listing: _Listing) -> Iterator[Problem]:
+        there = {(groups["scene"], groups.get("haze", "")) for _, groups in listing.hazy}
+        for scene in self.scenes or ():
+            for haze in self.hazes:
+                if (scene, haze) not in there:
+                    image = f"haze {haze} of scene {scene}" if haze else f"hazy scene {scene}"
+                    yield Problem("missing", f"{image} ({self.example})")
+            if self.clear and scene not in listing.clear:
+                yield Problem("missing", f"clean scene {scene} ({self.example})")
+        if self.count is not None and len(listing.hazy) < self.count:
+            lacking = self.count - len(listing.hazy)
+            yield Problem("missing", f"{lacking:,} of {self.count:,} hazy images")
+
+    def _extra(self, listing: _Listing) -> Iterator[Problem]:
+        used = {_look_up(listing.clear, groups) for _, groups in listing.hazy}
+        for path in dict.fromkeys(listing.clear.values()):
+            if path not in used:
+                yield Problem("extra", f"{path}: a clean image without a hazy one")
+        for path, groups in listing.hazy:
+            if self.scenes is not None and groups["scene"] not in self.scenes:
+                yield Problem("extra", f"{path}: {self.name} has no scene {groups['scene']}")
+            elif self.hazes != ("",) and groups["haze"] not in self.hazes:
+                yield Problem("extra", f"{path}: {self.name} has no haze {groups['haze']}")
+        twice = Counter((g["scene"], g.get("haze", "")) for _, g in listing.hazy)
+        for (scene, haze), times in twice.items():
+            if times > 1 and self.hazy != ANY_PICTURE:
+                image = f"haze {haze} of scene {scene}" if haze else f"hazy scene {scene}"
+                yield Problem("extra", f"{image} is there {times} times")
+
+    def _look(self, path: Path, groups: dict[str, str], listing: _Listing) -> Problem | None:
+        """A hazy image, and its sizes beside those of its clean one."""
+        if problem := _read_error(path):
+            return problem
+        size = _size(path)
+        if self.size is not None and size != self.size:
+            return Problem("wrong size", f"{path}: {_by(size)}, not {_by(self.size)}")
+        clear = _look_up(listing.clear, groups)
+        if clear is None:
+            known = self.scenes is not None and groups["scene"] in self.scenes
+            if self.clear is None or known:  # known ones are counted as missing already
+                return None
+            return Problem("missing", f"the clean image of {path} ({self.example})")
+        if _read_error(clear) is None and not fits(size, other := _size(clear)):
+            return Problem("wrong size", f"{path}: {_by(size)}, but {clear.name} is {_by(other)}")
+        return None
+
+
+def _look_up(clear: dict[str, Path], groups: dict[str, str]) -> Path | None:
+    return clear.get(groups["scene"]) or clear.get(groups.get("prefix", ""))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """What sorts numbers in names by their value."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _read_error(path: Path) -> Problem | None:
+    try:
+        check_picture(path)
+    except DataError as error:
+        return Problem("unreadable", str(error))
+    return None
+
+
+def _size(path: Path) -> Size:
+    with Image.open(path) as image:
+        return image.size
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

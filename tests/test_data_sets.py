@@ -1,0 +1,175 @@
+"""Data sets in their original layouts, whole and damaged."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kddn.cli import app
+from kddn.errors import DataError
+from kddn.research.data.sets import DATA_SETS, find_data_set
+
+ROOM, BORDERED, LARGE, ANY = (620, 460), (640, 480), (1600, 1200), (72, 48)
+
+LAYOUTS = {
+    "pairs": (["hazy/house.png", "hazy/barn_1.png", "hazy/barn_2.png"],
+              ["clear/house.png", "clear/barn.png"], ANY),
+    "sots-indoor": (["hazy/1400_1.png", "hazy/1400_10.png"], ["gt/1400.png"], ROOM),
+    "sots-outdoor": (["hazy/0001_0.8_0.2.jpg", "hazy/0001_1_0.12.jpg"], ["gt/0001.png"], ANY),
+    "hsts": (["synthetic/synthetic/0586.jpg"], ["synthetic/original/0586.jpg"], ANY),
+    "hsts-real": (["real-world/Beijing1.jpg"], [], ANY),
+    "rtts": (["JPEGImages/AM_Bing_211.png"], [], ANY),
+    "its": (["hazy/1_1_0.90179.png", "hazy/1_2_1.png"], ["clear/1.png"], ROOM),
+    "ots": (["hazy/0005_0.8_0.04.jpg"], ["clear/0005.jpg"], ANY),
+    "d-hazy-middlebury": (["Middlebury_Hazy/Adirondack_Hazy.bmp"],
+                          ["Middlebury_GT/Adirondack_im0.png"], ANY),
+    "d-hazy-nyu": (["NYU_Hazy/1_Hazy.bmp"], ["NYU_GT/1_Image_.bmp"], ANY),
+    "o-haze": (["hazy/41_outdoor_hazy.jpg"], ["GT/41_outdoor_GT.JPG"], ANY),
+    "i-haze": (["hazy/01_indoor_hazy.jpg"], ["GT/01_indoor_GT.jpg"], ANY),
+    "dense-haze": (["hazy/01_hazy.png"], ["GT/01_GT.png"], LARGE),
+    "nh-haze": (["01_hazy.png", "02_hazy.png"], ["01_GT.png", "02_GT.png"], LARGE),
+    "haze-rd": (["simu/IMG_8583_50.jpg", "simu/IMG_8583_1000.jpg"], ["img/IMG_8583_RGB.jpg"], ANY),
+    "real": (["fog.jpg", "more/fog.png"], [], ANY),
+}  # fmt: skip
+"""Of each set some hazy images and all their clean ones, as their publishers call them."""
+
+
+def check(name, root):
+    return [look for look in DATA_SETS[name].check(root) if look is not None]
+
+
+def make(root, name, clear_size=None):
+    """Files of a set: clean ones grey, hazy ones paler."""
+    hazy, clear, size = LAYOUTS[name]
+    for grey, of_size, names in ((200, size, hazy), (100, clear_size or size, clear)):
+        for file in names:
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", of_size, (grey,) * 3).save(root / file)
+    return root
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_set_loads_from_its_original_layout(name, tmp_path):
+    hazy, clear, size = LAYOUTS[name]
+    cases = list(DATA_SETS[name].cases(make(tmp_path, name)))
+    assert sorted(case.name for case in cases) == sorted((tmp_path / file).stem for file in hazy)
+    for case in cases:
+        assert case.data == name
+        assert tuple(case.hazy.shape) == (1, 3, size[1], size[0])
+        assert case.hazy.mean().item() == pytest.approx(200 / 255, abs=0.01)
+        assert (case.clean is None) == (not clear)
+        if case.clean is not None:
+            assert (case.clean * 255 - 100).abs().max() < 1
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_nothing_of_it_is_wrong_but_what_is_missing(name, tmp_path):
+    hazy, clear, _ = LAYOUTS[name]
+    looks = list(DATA_SETS[name].check(make(tmp_path, name)))
+    assert looks.count(None) == len(hazy) + len(clear)
+    assert {look.kind for look in looks if look is not None} <= {"missing"}
+
+
+def test_each_set_names_all_that_is_missing(tmp_path):
+    (missing,) = [p.text for p in check("rtts", make(tmp_path / "rtts", "rtts"))]
+    assert missing == "4,321 of 4,322 hazy images"
+    problems = check("sots-indoor", make(tmp_path / "sots", "sots-indoor"))
+    assert len(problems) == 498 + 49  # hazy images and clean ones
+    assert any(p.text.startswith("haze 2 of scene 1400") for p in problems)
+
+
+@pytest.fixture
+def sots(tmp_path, monkeypatch):
+    """SOTS-indoor, whole, but for the scenes it has: one, of two hazes."""
+    small = replace(DATA_SETS["sots-indoor"], scenes=["1400"], hazes=["1", "10"])
+    monkeypatch.setitem(DATA_SETS, "sots-indoor", small)
+    return make(tmp_path, "sots-indoor", clear_size=BORDERED)
+
+
+def test_the_border_of_the_truth_is_cut_off(sots):
+    truth = np.full((480, 640, 3), 255, np.uint8)
+    truth[10:-10, 10:-10] = 100
+    Image.fromarray(truth).save(sots / "gt/1400.png")
+    assert check("sots-indoor", sots) == []
+    clean = next(DATA_SETS["sots-indoor"].cases(sots)).clean
+    assert (clean * 255).round().unique().tolist() == [100]
+
+
+def shift(sots):
+    shutil.move(sots / "hazy/1400_1.png", sots / "hazy/1400-1.png")
+
+
+def swap(sots):
+    Image.new("RGB", (460, 620)).save(sots / "hazy/1400_1.png")
+
+
+def other_truth(sots):
+    Image.new("RGB", (630, 470)).save(sots / "gt/1400.png")
+
+
+def lengthen(sots):
+    shutil.copy(sots / "hazy/1400_1.png", sots / "hazy/1401_1.png")
+
+
+def orphan(sots):
+    shutil.copy(sots / "gt/1400.png", sots / "gt/1401.png")
+
+
+def truncate(sots):
+    path = sots / "gt/1400.png"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def remove_truth(sots):
+    (sots / "gt/1400.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kinds", "text"),
+    [
+        (shift, ["misnamed", "missing"], "1400-1.png"),
+        (swap, ["wrong size"], "hazy/1400_1.png: 460x620, not 620x460"),
+        (other_truth, ["wrong size", "wrong size"], "1400.png is 630x470"),
+        (lengthen, ["extra", "missing"], "sots-indoor has no scene 1401"),
+        (orphan, ["extra"], "1401.png: a clean image without a hazy one"),
+        (truncate, ["unreadable"], "gt/1400.png cannot be read"),
+        (remove_truth, ["missing"], "clean scene 1400"),
+    ],
+)
+def test_each_damage_is_named(sots, damage, kinds, text):
+    damage(sots)
+    problems = check("sots-indoor", sots)
+    assert sorted(p.kind for p in problems) == kinds
+    assert any(text in p.text for p in problems)
+
+
+def test_the_command_counts_what_is_wrong(sots, capsys):
+    remove_truth(sots)
+    with pytest.raises(SystemExit) as stopped:
+        app(["data", "check", "sots-indoor", str(sots)])
+    assert stopped.value.code == 1
+    out = capsys.readouterr().out
+    assert "2 files are as they should be" in out
+    assert "missing: 1" in out
+
+
+def test_the_command_tells_of_every_set(capsys):
+    app(["data", "list"], result_action="return_value")
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in DATA_SETS)
+    app(["data", "list", "sots-indoor"], result_action="return_value")
+    assert "hazy/1400_1.png" in capsys.readouterr().out
+
+
+def test_a_folder_with_nothing_of_the_set_is_said_to_be_so(tmp_path):
+    with pytest.raises(DataError, match="is not a folder"):
+        check("its", tmp_path / "none")
+    with pytest.raises(DataError, match="holds no images called as its's"):
+        check("its", tmp_path)
+    make(tmp_path / "RESIDE/SOTS", "sots-indoor")
+    with pytest.raises(DataError, match=r"lies deeper .*give .*RESIDE/SOTS"):
+        check("sots-indoor", tmp_path)
+    with pytest.raises(DataError, match="there is no data set 'sot'"):
+        find_data_set("sot")
