@@ -1,6 +1,7 @@
 """What the figures are means of, what their intervals resample, and which protocol they follow."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from kddn.research.evaluation import Score, evaluate, score, summarize
 from kddn.research.metrics import psnr, ssim
 from kddn.research.protocols import PROTOCOLS
 from kddn.research.weights import save_network
+from test_losses import vgg_files
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +38,27 @@ def test_the_hazy_input_scores_what_the_metrics_say(nyu):
     scores = list(score({"hazy": lambda hazy: hazy}, nyu_cases(nyu, scenes=1)))
     assert [s.image for s in scores] == [f"1350_{haze}" for haze in range(1, 11)]
     pair = sots_pair(load_nyu(nyu, [1350]), 0, 4)
-    assert scores[3].psnr == pytest.approx(psnr(pair.hazy, pair.clean).item(), abs=1e-4)
-    assert scores[3].ssim == pytest.approx(ssim(pair.hazy, pair.clean).item(), abs=1e-4)
-    assert scores[0].psnr > scores[9].psnr
+    assert scores[3].figures["psnr"] == pytest.approx(psnr(pair.hazy, pair.clean).item(), abs=1e-4)
+    assert scores[3].figures["ssim"] == pytest.approx(ssim(pair.hazy, pair.clean).item(), abs=1e-4)
+    assert scores[0].figures["psnr"] > scores[9].figures["psnr"]
 
 
 def test_intervals_resample_scenes_not_images():
     def row(scene, haze, psnr, ssim, seconds):
-        return Score("nyu", "full", "a", scene, f"{scene}_{haze}", psnr, ssim, seconds)
+        figures = {"psnr": psnr, "ssim": ssim}
+        return Score("nyu", "full", "a", scene, f"{scene}_{haze}", figures, seconds)
 
     rows = [row("1", haze, 20.0 + haze, 0.5, 0.1) for haze in range(1, 11)]
     (alone,) = summarize(rows)
-    assert alone.psnr == alone.psnr_low == alone.psnr_high == pytest.approx(25.5)
+    assert alone.figures["psnr"] == pytest.approx((25.5, 25.5, 25.5))
     rows += [row("2", haze, 30.0 + haze, 0.9, 0.3) for haze in range(1, 11)]
     (both,) = summarize(rows)
-    assert (both.images, both.psnr, both.ssim) == (20, pytest.approx(30.5), pytest.approx(0.7))
-    assert (both.psnr_low, both.psnr_high) == pytest.approx((25.5, 35.5))
+    assert both.images == 20
+    assert both.figures["psnr"] == pytest.approx((30.5, 25.5, 35.5))
+    assert both.figures["ssim"].mean == pytest.approx(0.7)
     assert both.seconds == pytest.approx(0.2)
     rows.append(row("3", 1, float("inf"), 1.0, 0.3))
-    assert summarize(rows)[0].psnr == pytest.approx((25.5 + 35.5 + 100) / 3)
+    assert summarize(rows)[0].figures["psnr"].mean == pytest.approx((25.5 + 35.5 + 100) / 3)
 
 
 @pytest.fixture
@@ -123,7 +127,7 @@ def test_kddns_protocol_gives_the_network_multiples_of_4(images):
     odd = Case("x", "2", "2", case.hazy[..., :299], case.clean[..., :299])
     (result,) = score({"same": system}, [odd], ["kddn"])
     assert seen == [(530, 299), (528, 296)]
-    assert 30 < result.psnr < 70
+    assert 30 < result.figures["psnr"] < 70
 
 
 def test_outdoor_hazes_are_of_their_rules_and_always_the_same(photos):
@@ -148,7 +152,13 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
     Image.fromarray(gradient).save(real / "a.png")
     data = {"nyu": nyu, "outdoor": photos, "clear": photos, "real": real}
     summaries = evaluate(
-        data, ["dcp"], protocols=["full", "grid"], output=tmp_path / "out", images=1
+        data,
+        ["dcp"],
+        protocols=["full", "grid"],
+        metrics=["ms-ssim", "ciede2000"],
+        vgg=vgg_files(tmp_path, 16)[0],
+        output=tmp_path / "out",
+        images=1,
     )
     rows = {(s.data, s.protocol, s.system): s for s in summaries}
     assert set(rows) == {
@@ -157,7 +167,20 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
         for protocol in ("full", "grid")
         for system in ("hazy", "dcp full")
     }
-    assert rows["clear", "full", "hazy"].psnr == 100
+    assert rows["clear", "full", "hazy"].figures["psnr"].mean == 100
+    nothing_lost = rows["clear", "full", "hazy"].figures
+    assert nothing_lost["ms-ssim"].mean == pytest.approx(1)
+    assert nothing_lost["ciede2000"].mean == nothing_lost["vgg"].mean == 0
+    with (tmp_path / "out/summary.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert (
+        float(first["ciede2000_low"]) <= float(first["ciede2000"]) <= float(first["ciede2000_high"])
+    )
+    record = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert record["models"] == {"dcp": None}
+    assert record["versions"]["torch"] == torch.__version__
+    assert {name: of["images"] for name, of in record["data"].items()} == dict.fromkeys(data, 1)
+    assert len({of["sha256"] for of in record["data"].values()}) == 4
     with (tmp_path / "out/looks.csv").open() as file:
         looks = {line["system"]: line for line in csv.DictReader(file)}
     assert float(looks["hazy"]["contrast"]) == 1
@@ -178,12 +201,14 @@ def test_weights_run_in_pytorch(nyu, tmp_path):
     # K is 0: the picture becomes white.
     pair = sots_pair(load_nyu(nyu, [1350]), 0, 1)
     white = psnr(torch.ones_like(pair.clean), pair.clean).item()
-    assert summaries[1].psnr == pytest.approx(white, abs=1e-3)
+    assert summaries[1].figures["psnr"].mean == pytest.approx(white, abs=1e-3)
 
 
 def test_what_is_unknown_is_named_with_what_is_known(nyu, tmp_path):
     with pytest.raises(KddnError, match="no data set 'sots'; there are nyu, outdoor"):
         evaluate({"sots": nyu}, ["dcp"])
+    with pytest.raises(KddnError, match="no metric 'lpips'; there are ms-ssim"):
+        evaluate({"nyu": nyu}, ["dcp"], metrics=["lpips"])
     with pytest.raises(KddnError, match="no protocol 'mine'; there are full, kddn"):
         evaluate({"nyu": nyu}, ["dcp"], protocols=["mine"])
     with pytest.raises(DataError, match="holds no images"):

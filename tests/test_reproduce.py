@@ -47,7 +47,15 @@ def scores(means):
     """Scores of two scenes with two hazes each, around the mean of each system."""
     around = [(1, 1, -2.0), (1, 2, -1.0), (2, 1, 1.0), (2, 2, 2.0)]
     return [
-        Score("nyu", "full", system, str(scene), f"{scene}_{haze}", mean + offset, 0.9, 0.1)
+        Score(
+            "nyu",
+            "full",
+            system,
+            str(scene),
+            f"{scene}_{haze}",
+            {"psnr": mean + offset, "ssim": 0.9},
+            0.1,
+        )
         for system, mean in means.items()
         for scene, haze, offset in around
     ]

@@ -49,6 +49,8 @@ def evaluate(
     root: Path | None = None,
     model: Annotated[list[str], Parameter(negative=())] | None = None,
     protocol: Annotated[list[str], Parameter(negative=())] | None = None,
+    metric: Annotated[list[str], Parameter(negative=())] | None = None,
+    vgg: Path | None = None,
     output: Path | None = None,
     images: int | None = None,
     device: str = "auto",
@@ -61,7 +63,7 @@ def evaluate(
     ----------
     data
         A data set, as `nyu`, whose folder is --root, or `nyu=FOLDER`; may be given several times.
-        There are nyu (the default), outdoor, clear and real.
+        `kddn data list` names them all; nyu is the default.
     root
         Folder of the data set.
     model
@@ -69,8 +71,12 @@ def evaluate(
         PyTorch, compared systems too; may be given several times.
     protocol
         full, kddn, ffa, grid or dehazeformer; may be given several times.
+    metric
+        Beside PSNR and SSIM: ms-ssim or ciede2000; may be given several times.
+    vgg
+        torchvision's VGG19 file, or VGG16: measures the distance of its features too.
     output
-        A folder for `images.csv` and `summary.csv`.
+        A folder for `images.csv`, `summary.csv`, and `evaluation.json` with versions and checksums.
     images
         How many images of each data set to use, from the first.
     device
@@ -86,6 +92,8 @@ def evaluate(
         folders,
         model or ["dcp", DEFAULT],
         protocols=protocol or ["full"],
+        metrics=metric or [],
+        vgg=vgg,
         output=output,
         images=images,
         device=device,

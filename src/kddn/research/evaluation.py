@@ -3,32 +3,40 @@
 Several images share a scene, so the 95% intervals resample scenes, not images.
 """
 
-import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich import print as show
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 
 from kddn import Dehazer
 from kddn.errors import KddnError
 from kddn.priors.dark_channel import dark_channel
 from kddn.priors.filters import gray
+from kddn.research import reports
 from kddn.research.data.sets import Case, find_data_set
+from kddn.research.metrics import ciede2000, ms_ssim, perceptual_distance
+from kddn.research.nets.vgg import load_vgg
 from kddn.research.protocols import PROTOCOLS
 from kddn.research.weights import load_network
 
 System = Callable[[Tensor], Tensor]
 """Removes haze from `1 3 h w` in [0, 1], giving as much, clamped or not."""
+
+Metric = Callable[[Tensor, Tensor], Tensor]
+"""One figure an image, of a prediction and its truth, `b 3 h w` in [0, 1]."""
+
+METRICS: dict[str, Metric] = {"ms-ssim": ms_ssim, "ciede2000": ciede2000}
+"""What can be measured beside PSNR and SSIM, the same by every protocol. One more, `vgg`, needs
+weights: `kddn.research.metrics.perceptual_distance`."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,8 @@ class Score:
     """What intervals resample."""
     image: str
     """Its name."""
-    psnr: float
-    """dB."""
-    ssim: float
-    """At most 1."""
+    figures: dict[str, float]
+    """By metric: `psnr` in dB and `ssim`, and those of `METRICS` that were asked for."""
     seconds: float
     """Time to remove the haze, on the machine at hand."""
 
@@ -69,20 +75,24 @@ class Look:
     seconds: float
 
 
+class Estimate(NamedTuple):
+    """A mean, and the ends of its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Summary:
-    """Means over all images, with the ends of their 95% intervals."""
+    """Means over all images of a set."""
 
     data: str
     protocol: str
     system: str
     images: int
-    psnr: float
-    psnr_low: float
-    psnr_high: float
-    ssim: float
-    ssim_low: float
-    ssim_high: float
+    figures: dict[str, Estimate]
+    """By metric."""
     seconds: float
     """Median."""
 
@@ -92,19 +102,23 @@ def evaluate(
     models: Sequence[str],
     *,
     protocols: Sequence[str] = ("full",),
+    metrics: Sequence[str] = (),
+    vgg: Path | None = None,
     output: Path | None = None,
     images: int | None = None,
     device: str = "auto",
 ) -> list[Summary]:
-    """Measure models, print tables, and write `images.csv`, `summary.csv` and, for pictures
-    without ground truth, `looks.csv`.
+    """Measure models, print tables, and write what was found.
 
     Args:
         data: Names of data sets, each with its folder.
         models: Names, `.onnx` files, or weights (`.safetensors`, `.ckpt`) of our own networks and
             of compared systems, which run in PyTorch.
         protocols: How to measure.
-        output: Folder for the files; none are written without.
+        metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
+        vgg: Weights of VGG, to measure the distance of its features too.
+        output: Folder for `images.csv`, `summary.csv`, `looks.csv` of pictures without truth, and
+            `evaluation.json` with versions and checksums; none are written without.
         images: How many images of each set to use, from the first.
         device: Where the models run.
 
@@ -112,30 +126,38 @@ def evaluate(
         A row a data set, protocol and system: the hazy input, then each model by each of its paths.
 
     Raises:
-        KddnError: If there is no such data set, protocol or model, or an image cannot be read.
-    """  # noqa: D205
+        KddnError: If there is no such data set, protocol, metric or model, or an image cannot be
+            read.
+    """
     sets = {name: find_data_set(name) for name in data}
     _check("protocol", protocols, PROTOCOLS)
+    _check("metric", metrics, METRICS)
+    more = {name: METRICS[name] for name in metrics}
+    if vgg is not None:
+        more["vgg"] = partial(perceptual_distance, vgg=load_vgg(vgg))
     systems = dict(_systems(models, device))
+    checksums = reports.Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
-    results = list(score(systems, track(cases, "Images"), protocols))
+    seen = checksums.watch(track(cases, "Images"))
+    results = list(score(systems, seen, protocols, more))
     scores = [result for result in results if isinstance(result, Score)]
     looks = [result for result in results if isinstance(result, Look)]
     summaries = summarize(scores)
-    if summaries:
-        show(_table(summaries))
-    if looks:
-        show(_looks_table(looks))
+    reports.print_tables(summaries, looks)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        write_rows(output / "images.csv", scores)
-        write_rows(output / "summary.csv", summaries)
-        write_rows(output / "looks.csv", looks)
+        reports.write_rows(output / "images.csv", scores)
+        reports.write_rows(output / "summary.csv", summaries)
+        reports.write_rows(output / "looks.csv", looks)
+        reports.write_record(output / "evaluation.json", models, checksums)
     return summaries
 
 
 def score(
-    systems: Mapping[str, System], cases: Iterable[Case], protocols: Sequence[str] = ("full",)
+    systems: Mapping[str, System],
+    cases: Iterable[Case],
+    protocols: Sequence[str] = ("full",),
+    metrics: Mapping[str, Metric] | None = None,
 ) -> Iterator[Score | Look]:
     """Score every system on every image, by every protocol."""
     for case in cases:
@@ -146,21 +168,15 @@ def score(
             if case.clean is None:
                 yield _look(case, name, clear, seconds)
                 continue
+            with torch.inference_mode():
+                more = {of: m(clear, case.clean).item() for of, m in (metrics or {}).items()}
             for protocol_name in protocols:
                 protocol = PROTOCOLS[protocol_name]
                 takes = protocol.takes(case.hazy)
                 judged = clear if takes else protocol.run(system, case.hazy)
                 psnr, ssim = protocol.measure(judged, case.clean)
-                yield Score(
-                    case.data,
-                    protocol_name,
-                    name,
-                    case.scene,
-                    case.name,
-                    psnr.item(),
-                    ssim.item(),
-                    seconds,
-                )
+                figures = {"psnr": psnr.item(), "ssim": ssim.item(), **more}
+                yield Score(case.data, protocol_name, name, case.scene, case.name, figures, seconds)
 
 
 def summarize(scores: Sequence[Score]) -> list[Summary]:
@@ -168,34 +184,31 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
     groups: dict[tuple[str, str, str], list[Score]] = {}
     for s in scores:
         groups.setdefault((s.data, s.protocol, s.system), []).append(s)
-    return [_summary(group) for group in groups.values()]
+    return [
+        Summary(
+            *of_what,
+            len(group),
+            {metric: estimate(by_scene(group, metric)) for metric in group[0].figures},
+            float(np.median([s.seconds for s in group])),
+        )
+        for of_what, group in groups.items()
+    ]
 
 
-def _summary(scores: Sequence[Score]) -> Summary:
-    psnrs, ssims = by_scene(scores).T
-    first = scores[0]
-    return Summary(
-        first.data,
-        first.protocol,
-        first.system,
-        len(scores),
-        float(psnrs.mean()),
-        *bootstrap(psnrs),
-        float(ssims.mean()),
-        *bootstrap(ssims),
-        float(np.median([score.seconds for score in scores])),
-    )
-
-
-def by_scene(scores: Sequence[Score]) -> NDArray[np.float64]:
-    """Mean PSNR and SSIM of each scene, `scenes 2`, in the order the scenes come in.
+def by_scene(scores: Sequence[Score], metric: str) -> NDArray[np.float64]:
+    """Mean of a figure over each scene's images, in the order the scenes come in.
 
     An image equal to the truth counts as 100 dB, so that means stay finite.
     """
-    scenes: dict[str, list[tuple[float, float]]] = {}
+    scenes: dict[str, list[float]] = {}
     for s in scores:
-        scenes.setdefault(s.scene, []).append((min(s.psnr, 100.0), s.ssim))
-    return np.array([np.mean(values, axis=0) for values in scenes.values()])
+        scenes.setdefault(s.scene, []).append(min(s.figures[metric], 100.0))
+    return np.array([np.mean(values) for values in scenes.values()])
+
+
+def estimate(values: NDArray[np.floating]) -> Estimate:
+    """Mean of values, one a scene, and its 95% interval, by resampling them."""
+    return Estimate(float(values.mean()), *bootstrap(values))
 
 
 def bootstrap(values: NDArray[np.floating], *, resamples: int = 2000) -> tuple[float, float]:
@@ -259,51 +272,7 @@ def _gradient(image: NDArray[np.float32]) -> float:
     return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
 
 
-def _check(kind: str, names: Iterable[str], known: Mapping[str, Any]) -> None:
+def _check(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise KddnError(f"there is no {kind} {name!r}; there are {', '.join(known)}")
-
-
-def _table(summaries: Sequence[Summary]) -> Table:
-    table = Table(
-        "data", "protocol", "system", "images", "PSNR, dB (95%)", "SSIM (95%)", "s an image",
-        box=None,
-    )  # fmt: skip
-    for row in summaries:
-        table.add_row(
-            row.data,
-            row.protocol,
-            row.system,
-            str(row.images),
-            f"{row.psnr:.2f} ({row.psnr_low:.2f} to {row.psnr_high:.2f})",
-            f"{row.ssim:.4f} ({row.ssim_low:.4f} to {row.ssim_high:.4f})",
-            f"{row.seconds:.3f}",
-        )
-    return table
-
-
-def _looks_table(looks: Sequence[Look]) -> Table:
-    table = Table("data", "system", "images", "contrast", "saturated", "dark channel", box=None)
-    for system in dict.fromkeys(look.system for look in looks):
-        mine = [look for look in looks if look.system == system]
-        table.add_row(
-            mine[0].data,
-            system,
-            str(len(mine)),
-            f"x{np.mean([look.contrast for look in mine]):.2f}",
-            f"{np.mean([look.saturated for look in mine]):.2%}",
-            f"{np.mean([look.dark_channel for look in mine]):.3f}",
-        )
-    return table
-
-
-def write_rows(path: Path, rows: Sequence[Any]) -> None:
-    """Write rows, all of one dataclass, as CSV; without rows, no file."""
-    if not rows:
-        return
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(rows[0]))
-        for row in rows:
-            writer.writerow(f"{v:.5g}" if isinstance(v, float) else v for v in astuple(row))

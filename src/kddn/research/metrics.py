@@ -6,7 +6,13 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio
+from torchmetrics.functional.image import (
+    multiscale_structural_similarity_index_measure,
+    peak_signal_noise_ratio,
+)
+
+from kddn.research import colour
+from kddn.research.nets.vgg import VGG
 
 Images = Float[Tensor, "b 3 h w"]
 
@@ -77,3 +83,35 @@ def ssim(prediction: Images, truth: Images, window: Window = GAUSSIAN) -> Float[
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
     return (luminance * structure).mean((1, 2, 3))
+
+
+def ms_ssim(prediction: Images, truth: Images) -> Float[Tensor, " b"]:
+    """Multi-scale structural similarity (Wang et al., 2003), five scales, of clamped images.
+
+    Without a number where a side is of 160 pixels or less: the smallest scale has no window then.
+    """
+    if min(truth.shape[-2:]) <= 160:
+        return truth.new_full((len(truth),), torch.nan)
+    scores: Tensor = multiscale_structural_similarity_index_measure(
+        prediction.clamp(0, 1), truth, data_range=1.0, reduction="none"
+    )
+    return scores.reshape(-1)
+
+
+def ciede2000(prediction: Images, truth: Images) -> Float[Tensor, " b"]:
+    """Mean CIEDE2000 colour difference of clamped images; less is better."""
+    difference = colour.ciede2000(colour.lab(prediction.clamp(0, 1)), colour.lab(truth))
+    return difference.mean((-2, -1))
+
+
+def perceptual_distance(prediction: Images, truth: Images, vgg: VGG) -> Float[Tensor, " b"]:
+    """Distance of VGG's features in the manner of LPIPS (Zhang et al., 2018); less is better.
+
+    Features are normalised to length 1 at each place, and squared differences averaged over places
+    and summed over layers. LPIPS proper has other layers and weights that were learned from people.
+    """
+    distances = []
+    for of_prediction, of_truth in zip(vgg(prediction.clamp(0, 1)), vgg(truth), strict=True):
+        x, y = (F.normalize(features, dim=1) for features in (of_prediction, of_truth))
+        distances.append(((x - y) ** 2).sum(1).mean((1, 2)))
+    return torch.stack(distances).sum(0)

@@ -23,11 +23,11 @@ from kddn.research.evaluation import (
     by_scene,
     network_system,
     score,
-    write_rows,
 )
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset
 from kddn.research.paper.tables import TABLES, Row
+from kddn.research.reports import write_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +219,7 @@ def _by_seed(row: Row, scores: Sequence[Score]) -> NDArray[np.float64]:
     for s in scores:
         if s.system.rpartition("/")[0] == row.slug:
             seeds.setdefault(s.system, []).append(s)
-    return np.array([by_scene(of_seed).T for of_seed in seeds.values()]).swapaxes(0, 1)
+    return np.array([[by_scene(s, metric) for s in seeds.values()] for metric in ("psnr", "ssim")])
 
 
 def markdown(results: Sequence[Result]) -> str:
