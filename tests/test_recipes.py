@@ -9,13 +9,14 @@ import yaml
 from kddn.errors import DataError, ModelError
 from kddn.research.cli import RECIPES, find_recipes, train
 from kddn.research.nets import STUDENT_PRESETS, StudentConfig
+from kddn.research.nets.baselines import BASELINES
 from kddn.research.weights import load_network
 from test_losses import vgg_files
 
 ROWS = sorted(
     str(path.relative_to(RECIPES).with_suffix(""))
     for path in RECIPES.rglob("*.yaml")
-    if path.parent != RECIPES and path.parent.name != "ohaze"
+    if path.parent != RECIPES and path.parent.name not in ("compared", "ohaze")
 )
 
 
@@ -56,6 +57,21 @@ def test_every_row_runs(nyu, tmp_path, row):
         "loss/deep_supervision": ("_ds",),
     }.items():
         assert (column in columns) == any(part in row for part in parts), column
+
+
+COMPARED = sorted(path.stem for path in (RECIPES / "compared").iterdir())
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_compared_systems_train_by_their_recipes(nyu, tmp_path, name):
+    more = [f"--model.losses.vgg={vgg_files(tmp_path, 16)[0]}"] if name == "epdn" else []
+    options = ["--config", f"compared/{name}", *tiny(nyu, tmp_path), *more]
+    weights = train("student", [*options, "--data.batch={size: 1, crop: 64, scales: [0.2, 0.3]}"])
+    assert type(load_network(weights)) is BASELINES[name]
+
+
+def test_every_compared_system_has_its_recipe():
+    assert set(COMPARED) == set(BASELINES)
 
 
 def test_the_whole_objective_trains_in_mixed_precision(nyu, tmp_path):

@@ -6,14 +6,19 @@ import re
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from conftest import SHARED
-from kddn.errors import KddnError
+from kddn.cli import app
+from kddn.errors import DataError, KddnError
 from kddn.research.cli import find_recipe
 from kddn.research.evaluation import Score
 from kddn.research.nets import StudentConfig, Teacher
-from kddn.research.paper.reproduce import Runs, compare, markdown, reproduce
-from kddn.research.paper.tables import TABLE1, TABLE2, TABLES
+from kddn.research.nets.baselines import AODNet, GridDehazeNet
+from kddn.research.paper.reproduce import compare, markdown, reproduce
+from kddn.research.paper.runs import Runs
+from kddn.research.paper.systems import reproduce_systems
+from kddn.research.paper.tables import TABLE1, TABLE2, TABLE3, TABLE4, TABLES
 from kddn.research.weights import load_network, save_network
 from test_losses import vgg_files
 
@@ -146,3 +151,70 @@ def test_figures_are_the_papers(table):
     for row in TABLES[table]:
         assert f"{row.psnr:.2f}" in numbers
         assert f"{row.ssim:.4f}" in numbers
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of every system of Table 3 but one: GridDehazeNet's stand for all others."""
+    save_network(GridDehazeNet(), tmp_path / "any.safetensors")
+    names = ("pdn", "gfn", "epdn", "grid-dehaze-net", "kddn")
+    return dict.fromkeys(names, tmp_path / "any.safetensors")
+
+
+def test_table_3_trains_what_has_no_weights(nyu, tmp_path, tiny, weights, caplog):
+    runs = Runs(root=nyu, output=tmp_path / "out", config=[str(tiny)])
+    placings = reproduce_systems("table3", runs, {"nyu": nyu}, weights, images=2)
+    assert [p.system for p in placings] == [entry.name for entry in TABLE3]
+    assert type(load_network(tmp_path / "out/aod-net/weights.safetensors")) is AODNet
+    first = placings[0]
+    assert (first.data, first.paper_data, first.images) == ("nyu", "sots-indoor", 2)
+    assert first.psnr_difference == pytest.approx(first.psnr.mean - 19.06)
+    assert first.psnr.low <= first.psnr.mean <= first.psnr.high
+    assert "leaves out d-hazy-middlebury (from https://" in caplog.text
+    assert "| aod-net | nyu for sots-indoor | 2 |" in (tmp_path / "out/table.md").read_text()
+    with (tmp_path / "out/table.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert float(row["paper_psnr"]) == 19.06
+    assert float(row["psnr_low"]) <= float(row["psnr"])
+
+
+def test_table_4_trains_on_o_haze_and_quotes_the_teams(tmp_path, tiny):
+    root = tmp_path / "o-haze"
+    for folder, suffix in (("hazy", "hazy"), ("GT", "GT")):
+        (root / folder).mkdir(parents=True)
+        for scene in range(1, 46):
+            pixels = np.random.default_rng(scene).integers(0, 200, (240, 320, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{scene:02}_outdoor_{suffix}.jpg")
+    runs = Runs(
+        ohaze=root, output=tmp_path / "out", config=[str(tiny)], vgg=vgg_files(tmp_path, 16)[0]
+    )
+    save_network(AODNet(), tmp_path / "any.safetensors")
+    others = dict.fromkeys(("gfn", "grid-dehaze-net", "kddn-wfmil"), tmp_path / "any.safetensors")
+    placings = reproduce_systems("table4", runs, {"o-haze": root}, others)
+    rows = {p.system: p for p in placings}
+    assert list(rows) == [entry.name for entry in TABLE4]
+    assert rows["BJTU"].psnr is None
+    assert rows["BJTU"].paper_psnr == 24.598
+    assert rows["kddn-fmil"].images == 5
+    assert (tmp_path / "out/teacher/weights.safetensors").is_file()
+    config = yaml.safe_load((tmp_path / "out/kddn-fmil/config.yaml").read_text())
+    assert config["data"]["ohaze"] == str(root)
+
+
+def test_tables_of_systems_say_what_they_need(nyu, tmp_path, weights):
+    runs = Runs(root=nyu, output=tmp_path / "out")
+    with pytest.raises(DataError, match=r"needs sots-indoor \(from https.* and d-hazy-middlebury"):
+        reproduce_systems("table3", runs, {}, weights)
+    with pytest.raises(KddnError, match="table3 has no system 'dcp'; it has aod-net, pdn"):
+        reproduce_systems("table3", runs, {"nyu": nyu}, {"dcp": tmp_path})
+    without = {name: file for name, file in weights.items() if name != "epdn"}
+    with pytest.raises(KddnError, match="epdn needs a VGG"):
+        reproduce_systems("table3", runs, {"nyu": nyu}, {**without, "aod-net": tmp_path})
+    with pytest.raises(KddnError, match="needs NYU's scenes: give --root"):
+        reproduce("table2", Runs(output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_names_what_is_missing(tmp_path, capsys):
+    with pytest.raises(DataError, match="table4 needs o-haze"):
+        app(["reproduce", "table4", "--output", str(tmp_path)])

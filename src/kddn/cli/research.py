@@ -82,12 +82,7 @@ def evaluate(
     device
         auto, cpu, cuda, directml or coreml.
     """
-    folders = {}
-    for entry in data or ["nyu"]:
-        name, _, folder = entry.partition("=")
-        if not folder and root is None:
-            raise KddnError(f"where is {name}? Give --root FOLDER, or --data {name}=FOLDER")
-        folders[name] = Path(folder) if folder else root
+    folders = _named(data or ["nyu"], root)
     research("evaluation").evaluate(
         folders,
         model or ["dcp", DEFAULT],
@@ -100,11 +95,24 @@ def evaluate(
     )
 
 
+def _named(entries: list[str], root: Path | None) -> dict[str, Path]:
+    """Paths by name, of `name=path`, or of a name alone, whose path is the root."""
+    paths = {}
+    for entry in entries:
+        name, _, path = entry.partition("=")
+        if not path and root is None:
+            raise KddnError(f"where is {name}? Give it as {name}=PATH")
+        paths[name] = Path(path or root or "")
+    return paths
+
+
 def reproduce(
-    table: Literal["table1", "table2"],
+    table: Literal["table1", "table2", "table3", "table4"],
     /,
     *,
-    root: Path,
+    root: Path | None = None,
+    data: Annotated[list[str], Parameter(negative=())] | None = None,
+    weights: Annotated[list[str], Parameter(negative=())] | None = None,
     output: Path = Path("runs/reproduced"),
     seeds: int = 1,
     network: Literal["paper", "authors", "small"] = "paper",
@@ -115,6 +123,7 @@ def reproduce(
     vgg: Path | None = None,
     scale: float = 1.0,
     scenes: int = 50,
+    images: int | None = None,
 ) -> None:
     """Train the rows of one of the paper's tables, measure them, and compare with the paper.
 
@@ -125,7 +134,13 @@ def reproduce(
     table
         Which table.
     root
-        Folder of NYU Depth V2's labelled pairs.
+        Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2 to measure on.
+    data
+        For Tables 3 and 4, a data set to measure on, as `sots-indoor=FOLDER`; may be given several
+        times. `nyu` can stand in for sots-indoor. Table 4 also trains on `o-haze`.
+    weights
+        For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; may be given several
+        times.
     output
         Folder for the runs, `images.csv`, `table.csv` and `table.md`.
     seeds
@@ -145,12 +160,15 @@ def reproduce(
     scale
         Size of the validation images to measure on; 1 is the original.
     scenes
-        How many of the 50 validation scenes to use, ten images each.
+        For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
+    images
+        For Tables 3 and 4, how many images of each data set to use, from the first.
     """
     teachers = {"teacher": teacher, "teacher-mid": mid_teacher}
-    module = research("paper.reproduce")
-    runs = module.Runs(
+    folders = _named(data or [], None)
+    runs = research("paper.runs").Runs(
         root=root,
+        ohaze=folders.get("o-haze") if table == "table4" else None,
         output=output,
         seeds=seeds,
         network=network,
@@ -159,7 +177,12 @@ def reproduce(
         teachers={recipe: weights for recipe, weights in teachers.items() if weights},
         vgg=vgg,
     )
-    module.reproduce(table, runs, scale=scale, scenes=scenes)
+    if table in ("table3", "table4"):
+        trained = _named(weights or [], None)
+        systems = research("paper.systems")
+        systems.reproduce_systems(table, runs, folders, trained, images=images)
+    else:
+        research("paper.reproduce").reproduce(table, runs, scale=scale, scenes=scenes)
 
 
 def export(

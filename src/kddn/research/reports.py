@@ -81,7 +81,8 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
         return
     flat = [_flat(row) for row in rows]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, flat[0], lineterminator="\n")
+        # A figure that a row lacks is one empty column, not three: the fullest row names them all.
+        writer = csv.DictWriter(file, max(flat, key=len), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
 

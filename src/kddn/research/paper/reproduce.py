@@ -1,110 +1,21 @@
-"""`kddn reproduce`: train the rows of a table, measure them, and lay them beside the paper's."""
+"""Tables 1 and 2: train the rows, measure them, and lay them beside the paper's."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import yaml
-from lightning.pytorch.loggers import CSVLogger
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from kddn.errors import KddnError
-from kddn.research.cli import find_recipe, train
 from kddn.research.data import VALIDATION
 from kddn.research.data.sets.nyu import nyu_cases
-from kddn.research.evaluation import (
-    Score,
-    bootstrap,
-    by_scene,
-    network_system,
-    score,
-)
+from kddn.research.evaluation import Score, bootstrap, by_scene, network_system, score
 from kddn.research.haze import SOTS_INDICES
-from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset
+from kddn.research.paper.runs import Runs, losses_of
 from kddn.research.paper.tables import TABLES, Row
 from kddn.research.reports import write_rows
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runs:
-    """How the rows of a table are trained: all in the same way."""
-
-    root: Path
-    """Folder of NYU Depth V2's labelled pairs."""
-    output: Path
-    """Folder of the runs, one a row and seed: a finished one is not trained again."""
-    seeds: int = 1
-    """Runs a row."""
-    network: StudentPreset = "paper"
-    """The student."""
-    budget: float = 1.0
-    """Share of each epoch's batches."""
-    config: Sequence[str] = ()
-    """Recipes or files that change every run."""
-    teachers: Mapping[str, Path] = field(default_factory=dict)
-    """Weights of teachers by the recipe they stand for; those missing are trained."""
-    vgg: Path | None = None
-    """Weights of VGG, for the rows with the perceptual loss."""
-
-    def student(self, row: Row, seed: int) -> Path:
-        """Weights of one row from one seed, trained if they are not there yet."""
-        changes = _recipe(row)
-        losses = _losses(row)
-        weighted = "network" not in changes["model"]  # only the baseline's recipe has another
-        shape = replace(STUDENT_PRESETS[self.network], spatially_weighted=weighted)
-        network = {"class_path": _name(Student), "init_args": {"config": asdict(shape)}}
-        options = [f"--model.network={json.dumps(network)}"]
-        if losses.get("imitation") and "teacher" not in losses:
-            teacher = self.teacher(changes.get("teacher_recipe", "teacher"))
-            options.append(f"--model.losses.teacher={teacher}")
-        if losses.get("perceptual") and self.vgg is not None:
-            options.append(f"--model.losses.vgg={self.vgg}")
-        return self._train("student", row.recipe, seed, self.output / row.slug / f"{seed}", options)
-
-    def teacher(self, recipe: str) -> Path:
-        """Weights of the teacher that a recipe makes, trained if they are not there yet."""
-        if recipe in self.teachers:
-            return self.teachers[recipe]
-        return self._train("teacher", recipe, 0, self.output / recipe, [])
-
-    def _train(self, stage: str, recipe: str, seed: int, folder: Path, more: list[str]) -> Path:
-        if (weights := folder / "weights.safetensors").is_file():
-            return weights
-        logger = {
-            "class_path": _name(CSVLogger),
-            "init_args": {"save_dir": str(folder), "name": "", "version": ""},
-        }
-        options = [word for name in (recipe, *self.config) for word in ("--config", name)]
-        options += [
-            f"--seed_everything={seed}",
-            f"--data.seed={seed}",
-            f"--data.root={self.root}",
-            f"--budget={self.budget}",
-            f"--trainer.default_root_dir={folder}",
-            f"--trainer.logger={json.dumps(logger)}",
-        ]
-        if (last := folder / "checkpoints" / "last.ckpt").is_file():
-            options.append(f"--resume={last}")
-        return train(stage, [*options, *more])
-
-
-def _recipe(row: Row) -> dict[str, Any]:
-    recipe: dict[str, Any] = yaml.safe_load(find_recipe(row.recipe).read_text())
-    return recipe
-
-
-def _losses(row: Row) -> dict[str, Any]:
-    losses: dict[str, Any] = _recipe(row)["model"].get("losses", {})
-    return losses
-
-
-def _name(of: type) -> str:
-    return f"{of.__module__}.{of.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -153,7 +64,9 @@ def reproduce(
     if table not in TABLES:
         raise KddnError(f"there is no {table!r}; there are {', '.join(TABLES)}")
     rows = TABLES[table]
-    if runs.vgg is None and any(_losses(row).get("perceptual") for row in rows):
+    if runs.root is None:
+        raise KddnError(f"{table} needs NYU's scenes: give --root, the folder of rgb/ and depth/")
+    if runs.vgg is None and any(losses_of(row.recipe).get("perceptual") for row in rows):
         raise KddnError(f"{table} has rows with the perceptual loss: give --vgg, a file of weights")
     systems = {
         f"{row.slug}/{seed}": network_system(runs.student(row, seed))

@@ -42,3 +42,52 @@ TABLE2 = (
 """Table 2: how good the teacher must be. The student learns by L1 and Lrm."""
 
 TABLES = {"table1": TABLE1, "table2": TABLE2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One system of a table of systems."""
+
+    name: str
+    """What it is asked for and given weights by."""
+    recipes: tuple[str, ...] = ()
+    """The recipes that train it, each a change to the one before; none where only the paper's
+    figure is known."""
+    paper: dict[str, tuple[float, float]]
+    """PSNR in dB and SSIM by data set, as the table has them."""
+
+
+TABLE3 = tuple(
+    Entry(
+        name=name,
+        recipes=(recipe,),
+        paper={"sots-indoor": sots, "d-hazy-middlebury": middlebury},
+    )
+    for name, recipe, sots, middlebury in (
+        ("aod-net", "compared/aod-net", (19.06, 0.8504), (13.40, 0.7979)),
+        ("pdn", "compared/pdn", (17.33, 0.8164), (14.64, 0.8088)),
+        ("gfn", "compared/gfn", (22.30, 0.8800), (13.27, 0.7514)),
+        ("epdn", "compared/epdn", (25.06, 0.9232), (15.28, 0.8096)),
+        ("grid-dehaze-net", "compared/grid-dehaze-net", (32.16, 0.9836), (14.21, 0.7783)),
+        ("kddn", "table1/l1_perceptual_wfmil", (34.72, 0.9845), (17.27, 0.8676)),
+    )
+)
+"""Table 3: KDDN beside others, on synthetic haze."""
+
+TABLE4 = tuple(
+    Entry(name=name, recipes=recipes, paper={"o-haze": figures})
+    for name, recipes, figures in (
+        ("BJTU", (), (24.598, 0.777)),
+        ("KAIST-VICLAB", (), (24.232, 0.687)),
+        ("Scarlet Knights", (), (24.029, 0.775)),
+        ("FKS", (), (23.877, 0.775)),
+        ("Dq-hisfriends", (), (23.207, 0.770)),
+        ("gfn", ("compared/gfn", "ohaze/schedule"), (17.645, 0.612)),
+        ("grid-dehaze-net", ("compared/grid-dehaze-net", "ohaze/schedule"), (21.913, 0.730)),
+        ("kddn-fmil", ("ohaze/fmil",), (25.312, 0.775)),
+        ("kddn-wfmil", ("ohaze/wfmil",), (25.455, 0.780)),
+    )
+)
+"""Table 4: KDDN beside others, and NTIRE 2018's teams, on O-HAZE."""
+
+TABLES_OF_SYSTEMS = {"table3": TABLE3, "table4": TABLE4}

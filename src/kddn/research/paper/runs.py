@@ -1,0 +1,114 @@
+"""The training runs behind the paper's tables: what is trained already is not trained again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.loggers import CSVLogger
+
+from kddn.errors import KddnError
+from kddn.research.cli import find_recipe, train
+from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset
+from kddn.research.paper.tables import Entry, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """How the rows of a table are trained: all in the same way."""
+
+    output: Path
+    """Folder of the runs, one a row and seed: a finished one is not trained again."""
+    root: Path | None = None
+    """Folder of NYU Depth V2's labelled pairs."""
+    ohaze: Path | None = None
+    """Folder of O-HAZE, to train on instead."""
+    seeds: int = 1
+    """Runs a row."""
+    network: StudentPreset = "paper"
+    """The student."""
+    budget: float = 1.0
+    """Share of each epoch's batches."""
+    config: Sequence[str] = ()
+    """Recipes or files that change every run."""
+    teachers: Mapping[str, Path] = field(default_factory=dict)
+    """Weights of teachers by the recipe they stand for; those missing are trained."""
+    vgg: Path | None = None
+    """Weights of VGG, for the rows with the perceptual loss."""
+
+    def student(self, row: Row, seed: int) -> Path:
+        """Weights of one row from one seed, trained if they are not there yet."""
+        changes = read_recipe(row.recipe)
+        losses = losses_of(row.recipe)
+        weighted = "network" not in changes["model"]  # only the baseline's recipe has another
+        shape = replace(STUDENT_PRESETS[self.network], spatially_weighted=weighted)
+        network = {"class_path": _name(Student), "init_args": {"config": asdict(shape)}}
+        options = [f"--model.network={json.dumps(network)}"]
+        if losses.get("imitation") and "teacher" not in losses:
+            teacher = self.teacher(changes.get("teacher_recipe", "teacher"))
+            options.append(f"--model.losses.teacher={teacher}")
+        if losses.get("perceptual") and self.vgg is not None:
+            options.append(f"--model.losses.vgg={self.vgg}")
+        folder = self.output / row.slug / f"{seed}"
+        return self._train("student", [row.recipe], seed, folder, options)
+
+    def system(self, entry: Entry) -> Path:
+        """Weights of a system of Table 3 or 4, trained by its own recipes if they are not there."""
+        options = []
+        losses = [losses_of(recipe) for recipe in entry.recipes]
+        if any(of.get("imitation") for of in losses):
+            options.append(f"--model.losses.teacher={self.teacher('teacher')}")
+        if any(of.get("perceptual") for of in losses):
+            if self.vgg is None:
+                raise KddnError(f"{entry.name} needs a VGG to train: give --vgg, or its --weights")
+            options.append(f"--model.losses.vgg={self.vgg}")
+        return self._train("student", entry.recipes, 0, self.output / entry.name, options)
+
+    def teacher(self, recipe: str) -> Path:
+        """Weights of the teacher that a recipe makes, trained if they are not there yet."""
+        if recipe in self.teachers:
+            return self.teachers[recipe]
+        return self._train("teacher", [recipe], 0, self.output / recipe, [])
+
+    def _train(
+        self, stage: str, recipes: Sequence[str], seed: int, folder: Path, more: list[str]
+    ) -> Path:
+        if (weights := folder / "weights.safetensors").is_file():
+            return weights
+        logger = {
+            "class_path": _name(CSVLogger),
+            "init_args": {"save_dir": str(folder), "name": "", "version": ""},
+        }
+        options = [word for name in (*recipes, *self.config) for word in ("--config", name)]
+        options += [
+            f"--seed_everything={seed}",
+            f"--data.seed={seed}",
+            f"--budget={self.budget}",
+            f"--trainer.default_root_dir={folder}",
+            f"--trainer.logger={json.dumps(logger)}",
+        ]
+        if self.root is not None:
+            options.append(f"--data.root={self.root}")
+        if self.ohaze is not None:
+            options.append(f"--data.ohaze={self.ohaze}")
+        if (last := folder / "checkpoints" / "last.ckpt").is_file():
+            options.append(f"--resume={last}")
+        return train(stage, [*options, *more])
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """What a recipe says."""
+    recipe: dict[str, Any] = yaml.safe_load(find_recipe(name).read_text())
+    return recipe
+
+
+def losses_of(recipe: str) -> dict[str, Any]:
+    """What a recipe says of the losses."""
+    losses: dict[str, Any] = read_recipe(recipe).get("model", {}).get("losses", {})
+    return losses
+
+
+def _name(of: type) -> str:
+    return f"{of.__module__}.{of.__qualname__}"
