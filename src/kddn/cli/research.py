@@ -95,7 +95,7 @@ def evaluate(
     )
 
 
-def _named(entries: list[str], root: Path | None) -> dict[str, Path]:
+def _named(entries: list[str], root: Path | None = None) -> dict[str, Path]:
     """Paths by name, of `name=path`, or of a name alone, whose path is the root."""
     paths = {}
     for entry in entries:
@@ -107,12 +107,27 @@ def _named(entries: list[str], root: Path | None) -> dict[str, Path]:
 
 
 def reproduce(
-    table: Literal["table1", "table2", "table3", "table4"],
+    what: Literal[
+        "table1",
+        "table2",
+        "table3",
+        "table4",
+        "figure1",
+        "figure4",
+        "figure5",
+        "figure6",
+        "figure7",
+        "figure8",
+        "figure9",
+        "figure10",
+    ],
     /,
     *,
     root: Path | None = None,
     data: Annotated[list[str], Parameter(negative=())] | None = None,
     weights: Annotated[list[str], Parameter(negative=())] | None = None,
+    model: Annotated[list[str], Parameter(negative=())] | None = None,
+    logs: Annotated[list[str], Parameter(negative=())] | None = None,
     output: Path = Path("runs/reproduced"),
     seeds: int = 1,
     network: Literal["paper", "authors", "small"] = "paper",
@@ -125,24 +140,32 @@ def reproduce(
     scenes: int = 50,
     images: int | None = None,
 ) -> None:
-    """Train the rows of one of the paper's tables, measure them, and compare with the paper.
+    """Make one of the paper's tables or figures again.
 
-    What is trained already is not trained again, so a stopped command goes on when repeated.
+    For a table, train its rows, measure them, and compare with the paper; what is trained already
+    is not trained again, so a stopped command goes on when repeated. A figure is drawn from
+    weights, data or logs, and says what it needs.
 
     Parameters
     ----------
-    table
-        Which table.
+    what
+        Which table or figure.
     root
         Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2 to measure on.
     data
-        For Tables 3 and 4, a data set to measure on, as `sots-indoor=FOLDER`; may be given several
+        For Tables 3 and 4 and figures, a data set, as `sots-indoor=FOLDER`; may be given several
         times. `nyu` can stand in for sots-indoor. Table 4 also trains on `o-haze`.
     weights
-        For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; may be given several
-        times.
+        For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; for Figure 1,
+        `with=FILE`, `without=FILE` and `teacher=FILE`; for Figure 8, `student=FILE`.
+    model
+        For Figures 4, 7, 9 and 10, a system to compare, as `kddn evaluate` takes it; may be given
+        several times.
+    logs
+        For Figure 6, a run's metrics.csv under the setting's name, as `L1=FILE`; may be given
+        several times, also with one name.
     output
-        Folder for the runs, `images.csv`, `table.csv` and `table.md`.
+        Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's files.
     seeds
         Runs a row.
     network
@@ -162,13 +185,24 @@ def reproduce(
     scenes
         For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
     images
-        For Tables 3 and 4, how many images of each data set to use, from the first.
+        For Tables 3 and 4 and figures, how many images of each data set to use.
     """
+    folders, files = _named(data or []), _named(weights or [])
+    if what.startswith("figure"):
+        curves: dict[str, list[Path]] = {}
+        for name, _, path in (entry.partition("=") for entry in logs or []):
+            curves.setdefault(name, []).append(Path(path))
+        figures = research("paper.figures")
+        material = figures.Material(
+            data=folders, weights=files, models=model or [], logs=curves, images=images
+        )
+        for path in figures.reproduce_figure(what, material, output):
+            print(path)
+        return
     teachers = {"teacher": teacher, "teacher-mid": mid_teacher}
-    folders = _named(data or [], None)
     runs = research("paper.runs").Runs(
         root=root,
-        ohaze=folders.get("o-haze") if table == "table4" else None,
+        ohaze=folders.get("o-haze") if what == "table4" else None,
         output=output,
         seeds=seeds,
         network=network,
@@ -177,12 +211,10 @@ def reproduce(
         teachers={recipe: weights for recipe, weights in teachers.items() if weights},
         vgg=vgg,
     )
-    if table in ("table3", "table4"):
-        trained = _named(weights or [], None)
-        systems = research("paper.systems")
-        systems.reproduce_systems(table, runs, folders, trained, images=images)
+    if what in ("table3", "table4"):
+        research("paper.systems").reproduce_systems(what, runs, folders, files, images=images)
     else:
-        research("paper.reproduce").reproduce(table, runs, scale=scale, scenes=scenes)
+        research("paper.ablations").reproduce(what, runs, scale=scale, scenes=scenes)
 
 
 def export(

@@ -135,7 +135,7 @@ def evaluate(
     more = {name: METRICS[name] for name in metrics}
     if vgg is not None:
         more["vgg"] = partial(perceptual_distance, vgg=load_vgg(vgg))
-    systems = dict(_systems(models, device))
+    systems = dict(find_systems(models, device))
     checksums = reports.Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
     seen = checksums.watch(track(cases, "Images"))
@@ -230,7 +230,8 @@ def network_system(weights: Path) -> System:
     return dehaze
 
 
-def _systems(models: Sequence[str], device: str) -> Iterator[tuple[str, System]]:
+def find_systems(models: Sequence[str], device: str = "auto") -> Iterator[tuple[str, System]]:
+    """The hazy input, then each model by each of its paths, as `evaluate` takes them."""
     yield "hazy", lambda hazy: hazy
     for name in models:
         if Path(name).suffix in (".safetensors", ".ckpt"):

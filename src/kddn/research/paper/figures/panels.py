@@ -1,0 +1,63 @@
+"""Figures 4, 7, 9 and 10: what systems make of the same images, side by side."""
+
+from functools import partial
+from itertools import islice
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kddn.errors import KddnError
+from kddn.research.data.sets import Case, find_data_set
+from kddn.research.evaluation import System, find_systems
+from kddn.research.paper.figures.material import Material, pixels
+from kddn.research.protocols import PROTOCOLS
+
+_PROTOCOL = PROTOCOLS["full"]
+
+
+def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int) -> Figure:
+    """A row an image: hazy, what each of `models` makes of it, and the truth where there is one.
+
+    Under each panel PSNR and SSIM by protocol `full`. Images are taken evenly from the data set.
+
+    Args:
+        material: Needs `models`, and the data set or what can stand in for it.
+        data: The paper's data set.
+        instead: What can stand in for it.
+        images: How many images to show, unless the material says.
+    """
+    if not material.models:
+        raise KddnError("this figure compares systems: give --model NAME, several times")
+    name, root = material.only_data(data, *instead)
+    cases = list(find_data_set(name).cases(root))
+    wanted = min(material.images or images, len(cases))
+    shown = list(islice(cases, 0, None, max(1, len(cases) // wanted)))[:wanted]
+    systems = dict(find_systems(material.models))
+    columns = len(systems) + (shown[0].clean is not None)
+    figure = Figure(figsize=(2.2 * columns, 1.9 * len(shown)), layout="constrained")
+    grid = figure.subplots(len(shown), columns, squeeze=False)
+    for row, case in zip(grid, shown, strict=True):
+        panels = [_panel(system, case) for system in systems.values()]
+        if case.clean is not None:
+            panels.append((case.clean, "PSNR / SSIM"))
+        for axes, (image, text) in zip(row, panels, strict=True):
+            axes.imshow(pixels(image))
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(text, fontsize="small")
+    for axes, title in zip(grid[0], [*systems, "truth"][:columns], strict=True):
+        axes.set_title(title, fontsize="small")
+    return figure
+
+
+def _panel(system: System, case: Case) -> tuple[Tensor, str]:
+    clear = system(case.hazy)
+    if case.clean is None:
+        return clear, ""
+    psnr, ssim = _PROTOCOL.measure(clear, case.clean)
+    return clear, f"{psnr.item():.2f} / {ssim.item():.4f}"
+
+
+figure4 = partial(draw, data="d-hazy-middlebury", instead=("sots-indoor", "nyu"), images=4)
+figure7 = partial(draw, data="o-haze", instead=("outdoor",), images=3)
+figure9 = partial(draw, data="real", instead=("rtts", "hsts-real"), images=5)
+figure10 = partial(draw, data="dense-haze", instead=("real",), images=1)
