@@ -176,6 +176,9 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
     assert (
         float(first["ciede2000_low"]) <= float(first["ciede2000"]) <= float(first["ciede2000_high"])
     )
+    page = (tmp_path / "out/summary.md").read_text().splitlines()
+    assert len({line.count("|") for line in page}) == 1
+    assert page[-1].startswith("| clear | grid | dcp full | 1 | ")
     record = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert record["models"] == {"dcp": None}
     assert record["versions"]["torch"] == torch.__version__

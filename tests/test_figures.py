@@ -10,7 +10,10 @@ from torch import nn
 
 from kddn.cli import app
 from kddn.errors import DataError, KddnError, ModelError
-from kddn.research.data.sets import Case
+from kddn.research.data import load_nyu, sots_pair
+from kddn.research.data.sets import DATA_SETS, Case
+from kddn.research.haze import density_from_residual, density_from_transmission
+from kddn.research.metrics import psnr, ssim
 from kddn.research.nets import Student, StudentConfig, Teacher
 from kddn.research.nets.baselines import AODNet
 from kddn.research.paper.figures import FIGURES, Material, reproduce_figure
@@ -75,6 +78,35 @@ def test_every_figure_is_drawn_by_its_command(name, nyu, files, tmp_path, capsys
     with Image.open(tmp_path / f"{name}.png") as image:
         shown = np.asarray(image.convert("L"))
     assert shown.std() > 5
+
+
+def test_panels_are_titled_and_measured(nyu, files, two_scenes):
+    material = Material(data={"nyu": nyu}, models=[str(files / "aod.safetensors")], images=2)
+    figure = FIGURES["figure4"](material)
+    assert [axes.get_title() for axes in figure.axes] == ["hazy", "aod", "truth", "", "", ""]
+    case = next(DATA_SETS["nyu"].cases(nyu))
+    expected = (
+        f"{psnr(case.hazy, case.clean).item():.2f} / {ssim(case.hazy, case.clean).item():.4f}"
+    )
+    assert figure.axes[0].get_xlabel() == expected
+    assert figure.axes[2].get_xlabel() == "PSNR / SSIM"
+
+
+def test_densities_are_those_of_equation_6(nyu, two_scenes):
+    figure = FIGURES["figure5"](Material(data={"nyu": nyu}, images=1))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["hazy image I", "clean image J", "norm(1 - t)", "norm(|I$_g$ - J$_g$|)"]
+    pair = sots_pair(load_nyu(nyu, [1350]), 0, 10)
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    for image, expected in zip(
+        shown[2:],
+        (
+            density_from_transmission(pair.transmission),
+            density_from_residual(pair.hazy, pair.clean),
+        ),
+        strict=True,
+    ):
+        np.testing.assert_allclose(image, expected[0, 0], atol=1e-6)
 
 
 def test_bands_reach_from_the_worst_to_the_best_seed(files):

@@ -117,8 +117,8 @@ def evaluate(
         protocols: How to measure.
         metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
         vgg: Weights of VGG, to measure the distance of its features too.
-        output: Folder for `images.csv`, `summary.csv`, `looks.csv` of pictures without truth, and
-            `evaluation.json` with versions and checksums; none are written without.
+        output: Folder for `images.csv`, `summary.csv` and `.md`, `looks.csv` of pictures without
+            truth, and `evaluation.json` with versions and checksums; none are written without.
         images: How many images of each set to use, from the first.
         device: Where the models run.
 
@@ -149,6 +149,8 @@ def evaluate(
         reports.write_rows(output / "images.csv", scores)
         reports.write_rows(output / "summary.csv", summaries)
         reports.write_rows(output / "looks.csv", looks)
+        if summaries:
+            (output / "summary.md").write_text(reports.markdown(summaries))
         reports.write_record(output / "evaluation.json", models, checksums)
     return summaries
 

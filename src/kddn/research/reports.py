@@ -47,12 +47,13 @@ def _table(summaries: "Sequence[Summary]") -> Table:
     heads = [f"{LABELS[metric][0]} (95%)" for metric in metrics]
     table = Table("data", "protocol", "system", "images", *heads, "s an image", box=None)
     for row in summaries:
-        figures = []
-        for metric, (mean, low, high) in row.figures.items():
-            digits = LABELS[metric][1]
-            figures.append(f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})")
         table.add_row(
-            row.data, row.protocol, row.system, str(row.images), *figures, f"{row.seconds:.3f}"
+            row.data,
+            row.protocol,
+            row.system,
+            str(row.images),
+            *_figures(row),
+            f"{row.seconds:.3f}",
         )
     return table
 
@@ -70,6 +71,27 @@ def _looks_table(looks: "Sequence[Look]") -> Table:
             f"{np.mean([look.dark_channel for look in mine]):.3f}",
         )
     return table
+
+
+def markdown(summaries: "Sequence[Summary]") -> str:
+    """What was measured against the truth, as a table of a page."""
+    metrics = summaries[0].figures
+    heads = ["data", "protocol", "system", "images"]
+    heads += [f"{LABELS[metric][0]} (95%)" for metric in metrics] + ["s an image"]
+    lines = [" | ".join(heads), "|".join(["---"] * len(heads))]
+    for row in summaries:
+        cells = [row.data, row.protocol, row.system, str(row.images), *_figures(row)]
+        lines.append(" | ".join([*cells, f"{row.seconds:.3f}"]))
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def _figures(row: "Summary") -> list[str]:
+    """Means with their intervals, each with its digits."""
+    cells = []
+    for metric, (mean, low, high) in row.figures.items():
+        digits = LABELS[metric][1]
+        cells.append(f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})")
+    return cells
 
 
 def write_rows(path: Path, rows: Sequence[Any]) -> None:

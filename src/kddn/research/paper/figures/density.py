@@ -20,15 +20,14 @@ def draw(material: Material) -> Figure:
     for row, reside_id in zip(grid, ids, strict=True):
         pair = sots_pair(load_nyu(root, [reside_id]), 0, 10)
         assert pair.transmission is not None
-        panels = {
-            "hazy image I": pair.hazy,
-            "clean image J": pair.clean,
-            "norm(1 - t)": density_from_transmission(pair.transmission),
-            "norm(|I$_g$ - J$_g$|)": density_from_residual(pair.hazy, pair.clean),
-        }
-        for axes, (title, image) in zip(row, panels.items(), strict=True):
+        densities = [
+            density_from_transmission(pair.transmission),
+            density_from_residual(pair.hazy, pair.clean),
+        ]
+        for axes, image in zip(row, [pair.hazy, pair.clean, *densities], strict=True):
             axes.imshow(pixels(image), cmap="jet", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
-            if row is grid[0]:
-                axes.set_title(title)
+    titles = "hazy image I", "clean image J", "norm(1 - t)", "norm(|I$_g$ - J$_g$|)"
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title)
     return figure

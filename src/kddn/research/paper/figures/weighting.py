@@ -29,12 +29,12 @@ def draw(material: Material) -> Figure:
     grid = figure.subplots(count, 3, squeeze=False)
     for row, case in zip(grid, shown, strict=True):
         before, after = features(student, case.hazy)
-        titles = "hazy image", "before spatially weighting", "after spatially weighting"
-        for axes, title, image in zip(row, titles, (case.hazy, before, after), strict=True):
+        for axes, image in zip(row, (case.hazy, before, after), strict=True):
             axes.imshow(pixels(image), cmap="viridis")
             axes.set(xticks=[], yticks=[])
-            if row is grid[0]:
-                axes.set_title(title, fontsize="small")
+    titles = "hazy image", "before spatially weighting", "after spatially weighting"
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize="small")
     return figure
 
 
