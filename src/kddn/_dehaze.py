@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, overload
 
 from numpy.typing import NDArray
-from PIL import Image
 
-from kddn.dehazer import Dehazer, Scalar
+from kddn.dehazer import Dehazer, Item, Same, Scalar
 
 
 @cache
@@ -20,32 +19,33 @@ def dehaze(x: str | Path, strength: float = 1.0, full_resolution: bool = False) 
 
 
 @overload
-def dehaze(x: bytes, strength: float = 1.0, full_resolution: bool = False) -> bytes: ...
-
-
-@overload
-def dehaze(x: Image.Image, strength: float = 1.0, full_resolution: bool = False) -> Image.Image: ...
-
-
-@overload
 def dehaze(
     x: NDArray[Scalar], strength: float = 1.0, full_resolution: bool = False
 ) -> NDArray[Scalar]: ...
 
 
-def dehaze(
-    x: str | Path | bytes | Image.Image | NDArray[Any],
-    strength: float = 1.0,
-    full_resolution: bool = False,
-) -> Path | bytes | Image.Image | NDArray[Any]:
+@overload
+def dehaze(x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
+
+
+@overload
+def dehaze(x: list[str], strength: float = 1.0, full_resolution: bool = False) -> list[Path]: ...
+
+
+@overload
+def dehaze(x: list[Item], strength: float = 1.0, full_resolution: bool = False) -> list[Item]: ...
+
+
+def dehaze(x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
     """Remove haze with the default model and give back the same kind of thing, of the same size.
 
     The model is loaded at the first call and kept. For another model or device make a `Dehazer`,
     whose call takes the same arguments and raises the same errors.
 
     Args:
-        x: A picture file's path, its bytes, a PIL image, or an array.
-        strength: How much of the haze to remove, from 0 to 1.
+        x: A picture file's path, its bytes, a PIL image, an array, a PyTorch tensor, or a list of
+            such things.
+        strength: How much of the haze to remove, from 0 over 1 (what is found) to 1.5.
         full_resolution: Run the network on the picture's own pixels.
 
     Returns:

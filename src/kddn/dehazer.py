@@ -1,7 +1,10 @@
 """Hazy picture in, clear picture out: estimate small, apply at full size."""
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +16,33 @@ from kddn.affine import Floats, fit
 from kddn.engines import open_engine
 from kddn.errors import ImageError
 from kddn.models import DEFAULT, find_model
+from kddn.transmission import estimate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIX = "-dehazed"
 """What is added to a file's name for its result."""
 
+MAXIMUM_STRENGTH = 1.5
+"""Beyond, noise and errors of the estimate grow faster than what is won."""
+
 Scalar = TypeVar("Scalar", bound=np.generic)
+Same = TypeVar("Same", bytes, Image.Image, "Tensor")
+Item = TypeVar("Item", Path, bytes, Image.Image, NDArray[Any], "Tensor")
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """A file that was written."""
+
+    path: Path
+    size: tuple[int, int]
+    """Width and height."""
+    haze: float
+    """Mean of `1 - t` over the picture, as estimated: 0 is clear, 1 is white."""
+    sha256: str
+    """Of the file."""
 
 
 class Dehazer:
@@ -59,30 +84,31 @@ class Dehazer:
     ) -> Path: ...
 
     @overload
-    def __call__(self, x: bytes, strength: float = 1.0, full_resolution: bool = False) -> bytes: ...
-
-    @overload
-    def __call__(
-        self, x: Image.Image, strength: float = 1.0, full_resolution: bool = False
-    ) -> Image.Image: ...
-
-    @overload
     def __call__(
         self, x: NDArray[Scalar], strength: float = 1.0, full_resolution: bool = False
     ) -> NDArray[Scalar]: ...
 
+    @overload
+    def __call__(self, x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
+
+    @overload
     def __call__(
-        self,
-        x: str | Path | bytes | Image.Image | NDArray[Any],
-        strength: float = 1.0,
-        full_resolution: bool = False,
-    ) -> Path | bytes | Image.Image | NDArray[Any]:
+        self, x: list[str], strength: float = 1.0, full_resolution: bool = False
+    ) -> list[Path]: ...
+
+    @overload
+    def __call__(
+        self, x: list[Item], strength: float = 1.0, full_resolution: bool = False
+    ) -> list[Item]: ...
+
+    def __call__(self, x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
         """Remove haze and give back the same kind of thing, of the same size.
 
         Args:
-            x: A picture file's path, its bytes, a PIL image, or an array (`h w`, `h w 1`, `h w 3`
-                or `h w 4`; uint8, uint16, or float in [0, 1]).
-            strength: How much of the haze to remove, from 0 (none) to 1 (all that is found).
+            x: A picture file's path, its bytes, a PIL image, an array (`h w`, `h w 1`, `h w 3` or
+                `h w 4`; uint8, uint16, or float in [0, 1]), a PyTorch tensor (`3 h w` or
+                `b 3 h w`; uint8, or float in [0, 1]), or a list of such things.
+            strength: How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
             full_resolution: Run the network on the picture's own pixels, in tiles where it is
                 large, rather than at the working size: slow, and for most models worse.
 
@@ -94,16 +120,22 @@ class Dehazer:
             ImageError: If the picture cannot be read or handled, or the new file exists already.
             ValueError: If `strength` is out of range.
         """
+        if isinstance(x, list):
+            return [self(each, strength, full_resolution) for each in x]
         if isinstance(x, str | Path):
             return self.file(Path(x), strength=strength, full_resolution=full_resolution)
         if isinstance(x, bytes):
             with images.read(x) as source:
                 clear = self(source, strength, full_resolution)
                 return images.encode(clear, source, source.format or "PNG")
-        photograph = images.from_pil(x) if isinstance(x, Image.Image) else images.from_array(x)
-        pixels = self._remove(photograph, strength, full_resolution)
-        result: Image.Image | NDArray[Any] = photograph.rebuild(pixels)
-        return result
+        if images.is_tensor(x) and x.ndim == 4:
+            clear = x.detach().clone()
+            for place, each in enumerate(x):
+                clear[place] = self(each, strength, full_resolution)
+            return clear
+        photograph = images.from_any(x)
+        pixels, *_ = self._remove(photograph, strength, full_resolution)
+        return photograph.rebuild(pixels)
 
     def file(
         self,
@@ -132,33 +164,76 @@ class Dehazer:
                 or exists already.
         """
         output = output or path.with_stem(path.stem + SUFFIX)
+        options = {"full_resolution": full_resolution, "overwrite": overwrite}
+        return self.process(path, output, strength=strength, **options).path
+
+    def process(
+        self,
+        path: Path,
+        output: Path,
+        *,
+        strength: float = 1.0,
+        full_resolution: bool = False,
+        overwrite: bool = False,
+    ) -> FileResult:
+        """As `file`, and tell what became of it."""
         file_format = images.format_of(output)
         images.check_free(output, overwrite=overwrite)
         with images.read(path) as source:
             try:
-                clear = self(source, strength, full_resolution)
+                photograph = images.from_pil(source)
+                pixels, hazy, less_hazy = self._remove(photograph, strength, full_resolution)
+                clear = photograph.rebuild(pixels)
                 content = images.encode(clear, source, file_format)
             except ImageError as error:
                 raise ImageError(f"{path}: {error}") from error
         images.write(content, output, overwrite=overwrite)
-        return output
+        haze = float(1 - estimate(hazy, less_hazy).mean())
+        return FileResult(output, clear.size, haze, hashlib.sha256(content).hexdigest())
+
+    def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:
+        """How much of the scene's own light comes through the haze, place by place.
+
+        Args:
+            x: A PIL image or an array, as for `__call__`.
+
+        Returns:
+            `t` in [0, 1], float32 `H W`, upright: 1 where there is no haze. Told from what the
+            model removes at the working size; see `kddn.transmission`.
+
+        Raises:
+            ImageError: If the picture cannot be handled.
+        """
+        photograph = images.from_any(x)
+        hazy = self._small(photograph)
+        t = Image.fromarray(estimate(hazy, self._engine(hazy)))
+        height, width = photograph.pixels.shape[:2]
+        whole = t.resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(whole).clip(0, 1)
+
+    def _small(self, photograph: images.Photograph) -> Floats:
+        """The picture at the working size, float32 in [0, 1]."""
+        pixels, maximum = photograph.pixels, photograph.maximum
+        shape = _working_shape(pixels.shape[:2], self.working_size)
+        return shrink(pixels, maximum, shape)
 
     def _remove(
         self, photograph: images.Photograph, strength: float, full_resolution: bool
-    ) -> NDArray[Any]:
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength must lie in [0, 1], not {strength}")
+    ) -> tuple[NDArray[Any], Floats, Floats]:
+        """The clear pixels, and at the working size what came in and what the model made of it."""
+        if not 0 <= strength <= MAXIMUM_STRENGTH:
+            raise ValueError(f"strength must lie in [0, {MAXIMUM_STRENGTH}], not {strength}")
         pixels, maximum = photograph.pixels, photograph.maximum
-        whole = pixels.shape[0], pixels.shape[1]
-        small = _working_shape(whole, self.working_size)
-        if full_resolution or small == whole:
+        hazy = self._small(photograph)
+        if full_resolution or hazy.shape == pixels.shape:
             clear = tiles.run(self._engine, pixels, maximum)
-            return _mix(pixels, clear, maximum, strength)
-        hazy = shrink(pixels, maximum, small)
-        return fit(hazy, self._engine(hazy)).faded(strength)(pixels, maximum)
+            small = shrink(clear, 1.0, hazy.shape[:2])  # before _mix, which works in place
+            return _mix(pixels, clear, maximum, strength), hazy, small
+        clear = self._engine(hazy)
+        return fit(hazy, clear).faded(strength)(pixels, maximum), hazy, clear
 
 
-def shrink(pixels: NDArray[Any], maximum: float, shape: tuple[int, int]) -> Floats:
+def shrink(pixels: NDArray[Any], maximum: float, shape: Sequence[int]) -> Floats:
     """A smaller picture, antialiased by area-wide bilinear weights.
 
     Args:
@@ -183,7 +258,7 @@ def shrink(pixels: NDArray[Any], maximum: float, shape: tuple[int, int]) -> Floa
     return (stacked / maximum).astype(np.float32)
 
 
-def _working_shape(shape: tuple[int, int], longest: int) -> tuple[int, int]:
+def _working_shape(shape: Sequence[int], longest: int) -> tuple[int, int]:
     height, width = shape
     share = min(1.0, longest / max(shape))
     return max(1, round(height * share)), max(1, round(width * share))

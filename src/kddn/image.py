@@ -1,6 +1,7 @@
 """Photographs in and out: pixels as RGB arrays, and everything else kept as it was."""
 
 import contextlib
+import glob
 import io
 import os
 import threading
@@ -31,6 +32,54 @@ class Photograph:
     """What stands for white: 255, 65535 or 1."""
     rebuild: Callable[[Pixels], Any]
     """Makes what was taken apart, with new pixels."""
+
+
+def from_any(x: Any) -> Photograph:
+    """Take apart a PIL image, an array, or one image as a PyTorch tensor.
+
+    Raises:
+        ImageError: If it is none of these, or not such as those functions take.
+    """
+    if isinstance(x, Image.Image):
+        return from_pil(x)
+    if is_tensor(x):
+        return from_tensor(x)
+    if isinstance(x, np.ndarray):
+        return from_array(x)
+    raise ImageError(
+        "a picture must be a path, bytes, a PIL image, an array or a PyTorch tensor, "
+        f"not {type(x).__name__}"
+    )
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether something is a PyTorch tensor; PyTorch need not be there to ask."""
+    return type(x).__module__.partition(".")[0] == "torch" and hasattr(x, "detach")
+
+
+def from_tensor(tensor: Any) -> Photograph:
+    """Take apart a PyTorch tensor: `1 h w`, `3 h w` or `4 h w`; uint8, or float in [0, 1].
+
+    It comes back on its device and in its type; gradients do not pass.
+
+    Raises:
+        ImageError: As `from_array` does.
+    """
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
+        raise ImageError(
+            "an image tensor must be 3 h w or b 3 h w with 1, 3 or 4 channels; this is "
+            + " ".join(map(str, tensor.shape))
+        )
+    array = tensor.detach().cpu()
+    if array.is_floating_point():
+        array = array.float()  # NumPy has no bfloat16
+    inner = from_array(np.ascontiguousarray(array.numpy().transpose(1, 2, 0)))
+
+    def rebuild(pixels: Pixels) -> Any:
+        clear = np.ascontiguousarray(inner.rebuild(pixels).transpose(2, 0, 1))
+        return tensor.new_tensor(clear)  # on its device, in its type
+
+    return Photograph(inner.pixels, inner.maximum, rebuild)
 
 
 def from_array(array: Pixels) -> Photograph:
@@ -217,6 +266,12 @@ def format_of(path: Path) -> str:
     return name
 
 
+def readable_endings() -> set[str]:
+    """The endings, such as `.jpg`, of the files that can be read and written again."""
+    known = Image.registered_extensions().items()
+    return {ending for ending, name in known if name in Image.OPEN and name in Image.SAVE}
+
+
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Make sure that a result may be written there.
 
@@ -232,6 +287,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 def write(content: bytes, path: Path, *, overwrite: bool) -> None:
     """Write a file whole or not at all: under another name first.
 
+    What a process that was killed left unfinished of the same file is removed.
+
     Raises:
         ImageError: If it exists and may not be overwritten, or cannot be written.
     """
@@ -239,9 +296,29 @@ def write(content: bytes, path: Path, *, overwrite: bool) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             unfinished.unlink()
         raise ImageError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def _remove_abandoned(path: Path) -> None:
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        process = part.name.removeprefix(f".{path.name}.").split("-")[0]
+        if process.isdigit() and not _is_running(int(process)):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # where asking would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

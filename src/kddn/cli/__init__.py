@@ -39,7 +39,8 @@ app.command(
 def main() -> None:
     """Run the command line; errors that a person can mend end it with one line and status 1."""
     try:
-        app()
+        # A bare `-` would be taken for an option.
+        app(["/dev/stdin" if word == "-" else word for word in sys.argv[1:]])
     except KddnError as error:
         sys.exit(f"kddn: {error}")
     except BrokenPipeError:

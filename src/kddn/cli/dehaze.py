@@ -1,84 +1,207 @@
 """`kddn dehaze`."""
 
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import track
 
-from kddn.dehazer import Dehazer
+from kddn import batch
+from kddn.batch import Destination, Job, Row
+from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.models import DEFAULT
 
+Flag = Parameter(negative=())
+
+PIPE = "/dev/stdin"
+"""What `-` stands for."""
+
 
 def dehaze(
-    pictures: Annotated[list[Path], Parameter(negative=())],
+    pictures: Annotated[list[str] | None, Flag] = None,
     /,
     *,
-    output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-    strength: Annotated[float, Parameter(validator=Number(gte=0, lte=1))] = 1.0,
-    full_resolution: Annotated[bool, Parameter(negative=())] = False,
+    output: Annotated[str | None, Parameter(alias="-o")] = None,
+    suffix: str = SUFFIX,
+    format: str | None = None,
+    in_place: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, Flag] = False,
+    skip_existing: Annotated[bool, Flag] = False,
+    recursive: Annotated[bool, Parameter(alias="-r", negative=())] = False,
+    manifest: Path | None = None,
+    watch: Path | None = None,
+    strength: Annotated[float, Parameter(validator=Number(gte=0, lte=MAXIMUM_STRENGTH))] = 1.0,
+    working_size: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    full_resolution: Annotated[bool, Flag] = False,
     model: str = DEFAULT,
     device: str = "auto",
-    compare: Annotated[bool, Parameter(negative=())] = False,
+    jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    compare: Annotated[bool, Flag] = False,
+    report: Path | None = None,
+    json: Annotated[bool, Flag] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False,
 ) -> None:
     """Remove haze from picture files.
 
-    `photo.jpg` becomes `photo-dehazed.jpg` beside it. Size, format, orientation, EXIF, colour
-    profile and transparency stay.
+    `photo.jpg` becomes `photo-dehazed.jpg` beside it. Size, format, depth, orientation, EXIF,
+    colour profile and transparency stay. One bad file does not stop the others; the exit status is
+    then 1.
 
     Parameters
     ----------
     pictures
-        Picture files.
+        Files, folders, patterns such as `'trip/*.jpg'`, or `-` to read one picture from a pipe and
+        write the result to one.
     output
-        The result's file, for one picture; its ending tells the format.
+        A file for one picture, a folder for several, in which their tree is mirrored; or a template
+        with {folder}, {stem}, {suffix} and {model}.
+    suffix
+        What is added to names where there is no output.
+    format
+        Write another format, named by its ending: png, jpg, webp, tiff ...
+    in_place
+        Replace the pictures themselves.
     overwrite
         Replace results that exist already.
+    skip_existing
+        Leave out pictures that have a result: goes on with a run that was broken off.
+    recursive
+        Go into the folders of folders too.
+    manifest
+        A text file that lists pictures, one a line, relative to its own folder.
+    watch
+        A folder to watch: pictures that come into it are done once they are fully written, until
+        the command is interrupted.
     strength
-        How much of the haze to remove, from 0 (none) to 1 (all that is found).
+        How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
+    working_size
+        Longest side, in pixels, to estimate haze at; the model's own by default.
     full_resolution
         Run the network on all pixels rather than on a small copy: slow.
     model
         A model's name, as `kddn models` lists them, or an .onnx file.
     device
         auto, cpu, cuda, directml or coreml.
+    jobs
+        Pictures at a time.
     compare
         Also write before and after side by side, as `photo-compared.jpg`.
+    report
+        A file to add a line of JSON to for every picture: time, size, haze, checksum or error.
+    json
+        Print those lines rather than the results' names.
+    quiet
+        Print errors alone.
     """
-    if output is not None and len(pictures) > 1:
-        raise KddnError("--output names one file, but there are several pictures; leave it out")
-    dehazer = Dehazer(model, device)
-    # Progress goes where errors go, so that a pipe gets the names of the new files and no more.
-    console = Console(stderr=True, highlight=False)
-    failed = 0
-    hidden = len(pictures) == 1 or not console.is_terminal
-    for picture in track(pictures, "Removing haze", console=console, disable=hidden):
-        try:
-            result = dehazer.file(
-                picture,
-                output,
-                strength=strength,
-                full_resolution=full_resolution,
-                overwrite=overwrite,
-            )
-            print(result)
-            if compare:
-                print(_compare(picture, result, overwrite=overwrite))
-        except KddnError as error:
-            failed += 1
-            console.print(f"kddn: {error}", style="red", markup=False, soft_wrap=True)
+    destination = Destination(
+        output=output, suffix=suffix, format=format, in_place=in_place, model=Path(model).stem
+    )
+    dehazer = Dehazer(model, device, working_size=working_size)
+    if pictures == [PIPE]:
+        _pipe(dehazer, format, strength, full_resolution=full_resolution)
+        return
+    arguments = [*(pictures or []), *(batch.read_manifest(manifest) if manifest else [])]
+    if watch is not None and (arguments or in_place):
+        raise KddnError("--watch is for a folder alone, whose pictures it leaves as they are")
+    if watch is None and not arguments:
+        raise KddnError("which pictures? Give files, folders, --manifest, --watch or -")
+    total: int | None = None
+    work: Iterable[Job]
+    if watch is not None:
+        work = batch.watch(watch, destination, recursive=recursive)
+    else:
+        work = destination.jobs(batch.find(arguments, recursive=recursive, suffix=suffix))
+        total = len(work)
+    if in_place and compare:
+        raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
+    rows = batch.run(
+        dehazer,
+        work,
+        strength=strength,
+        full_resolution=full_resolution,
+        overwrite=overwrite,
+        skip_existing=skip_existing or watch is not None,
+        threads=jobs,
+    )
+    with ExitStack() as stack:
+        log = stack.enter_context(report.open("a", encoding="utf-8")) if report else None
+        say = _Say(log, as_json=json, quiet=quiet)
+        failed = 0
+        for job, row in say.with_progress(rows, total=total):
+            say.row(row)
+            failed += row.status == "failed"
+            if compare and row.status == "done":
+                failed += not say.compared(job, overwrite=overwrite)
     if failed:
         sys.exit(1)
 
 
-def _compare(before: Path, after: Path, *, overwrite: bool) -> Path:
-    from kddn.compare import write_comparison
+class _Say:
+    """What the command prints and reports.
 
-    path = before.with_stem(before.stem + "-compared")
-    write_comparison(before, after, path, overwrite=overwrite)
-    return path
+    Progress and errors go where errors go, so that a pipe gets names or JSON and no more.
+    """
+
+    def __init__(self, log: TextIO | None, *, as_json: bool, quiet: bool) -> None:
+        self.log = log
+        self.as_json = as_json
+        self.quiet = quiet
+        self.console = Console(stderr=True, highlight=False)
+
+    def with_progress(
+        self, rows: Iterator[tuple[Job, Row]], total: int | None
+    ) -> Iterable[tuple[Job, Row]]:
+        """The same rows; a bar on a terminal where there are several."""
+        hidden = self.quiet or total is None or total < 2 or not self.console.is_terminal
+        return track(rows, "Removing haze", total=total, console=self.console, disable=hidden)
+
+    def row(self, row: Row) -> None:
+        """Tell of one picture."""
+        if self.log is not None:
+            self.log.write(row.json() + "\n")
+            self.log.flush()
+        if row.error is not None:
+            self.error(row.error)
+        if self.quiet:
+            return
+        if self.as_json:
+            print(row.json(), flush=True)
+        elif row.status == "done":
+            print(row.output, flush=True)
+
+    def error(self, text: str) -> None:
+        """Tell what went wrong."""
+        self.console.print(f"kddn: {text}", style="red", markup=False, soft_wrap=True)
+
+    def compared(self, job: Job, *, overwrite: bool) -> bool:
+        """Write before and after side by side; whether that went well."""
+        from kddn.compare import write_comparison
+
+        path = job.output.with_stem(job.source.stem + batch.COMPARED)
+        try:
+            write_comparison(job.source, job.output, path, overwrite=overwrite)
+        except KddnError as error:
+            self.error(str(error))
+            return False
+        if not self.quiet and not self.as_json:
+            print(path, flush=True)
+        return True
+
+
+def _pipe(dehazer: Dehazer, format: str | None, strength: float, *, full_resolution: bool) -> None:
+    """One picture from standard input to standard output."""
+    from kddn import image as images
+
+    content = sys.stdin.buffer.read()
+    if not content:
+        raise KddnError("nothing came in by the pipe")
+    with images.read(content) as source:
+        clear = dehazer(source, strength, full_resolution)
+        name = images.format_of(Path(f"x.{format.lstrip('.')}")) if format else source.format
+        sys.stdout.buffer.write(images.encode(clear, source, name or "PNG"))

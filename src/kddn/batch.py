@@ -1,0 +1,340 @@
+"""Many picture files in one run: which there are, where results go, and what became of each."""
+
+import glob
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from string import Formatter
+from typing import Literal
+
+from kddn import image as images
+from kddn.dehazer import SUFFIX, Dehazer
+from kddn.errors import KddnError
+
+COMPARED = "-compared"
+"""What is added to a file's name for the picture that shows before and after."""
+
+_PLACEHOLDERS = ("folder", "stem", "suffix", "model")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture file to remove haze from."""
+
+    source: Path
+    output: Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a picture: one line of a report."""
+
+    input: str
+    output: str
+    status: Literal["done", "skipped", "failed"]
+    model: str
+    seconds: float = 0.0
+    width: int | None = None
+    height: int | None = None
+    haze: float | None = None
+    """Mean of 1 - t over the picture, as estimated: 0 is clear, 1 is white."""
+    sha256: str | None = None
+    """Of the result."""
+    error: str | None = None
+
+    def json(self) -> str:
+        """As one line."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where results go. Without anything said, beside each picture, as `photo-dehazed.jpg`."""
+
+    output: str | None = None
+    """A file for one picture, a folder for several, whose tree is mirrored there; or a template
+    with `{folder}`, `{stem}`, `{suffix}` or `{model}`."""
+    suffix: str = SUFFIX
+    """What is added to names where there is no output."""
+    format: str | None = None
+    """Ending of another format, such as `png`."""
+    in_place: bool = False
+    """Whether results replace their pictures."""
+    model: str = ""
+    """What `{model}` stands for."""
+
+    def __post_init__(self) -> None:
+        if self.in_place and (self.output or self.format):
+            raise KddnError("--in-place says where results go; leave out --output and --format")
+        if not self.in_place and not self.output and not self.suffix:
+            raise KddnError("an empty suffix would replace the pictures; say --in-place for that")
+        for name in self._placeholders():
+            if name not in _PLACEHOLDERS:
+                known = ", ".join(f"{{{placeholder}}}" for placeholder in _PLACEHOLDERS)
+                raise KddnError(f"--output has {{{name}}}, but there are only {known}")
+
+    def _placeholders(self) -> list[str]:
+        try:
+            return [name for _, name, _, _ in Formatter().parse(self.output or "") if name]
+        except ValueError as error:
+            raise KddnError(f"--output {self.output!r} is no template ({error})") from error
+
+    def jobs(self, found: "Found") -> list[Job]:
+        """Where each picture's result goes; no two to the same place.
+
+        Raises:
+            KddnError: If two do nevertheless.
+        """
+        sources = found.pictures
+        jobs = [Job(source, self._place(source, found)) for source in sources]
+        twice = {path for path, times in Counter(job.output for job in jobs).items() if times > 1}
+        # photo.jpg and photo.png both become .png: the old ending tells them apart.
+        jobs = [
+            Job(job.source, job.output.with_stem(job.output.stem + job.source.suffix))
+            if job.output in twice and job.source.suffix != job.output.suffix
+            else job
+            for job in jobs
+        ]
+        places: dict[Path, Path] = {}
+        for job in jobs:
+            other = places.setdefault(job.output, job.source)
+            if other != job.source:
+                raise KddnError(
+                    f"{other} and {job.source} would both become {job.output}; "
+                    "use {folder} and {stem} in --output"
+                )
+        return jobs
+
+    def _place(self, source: Path, found: "Found") -> Path:
+        if self.in_place:
+            return source
+        ending = f".{self.format.lstrip('.')}" if self.format else source.suffix
+        if not self.output:
+            return source.with_name(f"{source.stem}{self.suffix}{ending}")
+        if self._placeholders():
+            return Path(
+                self.output.format(
+                    folder=source.parent, stem=source.stem, suffix=ending, model=self.model
+                )
+            )
+        output = Path(self.output)
+        if found.single and not (output.is_dir() or self.output.endswith(("/", os.sep))):
+            return output.with_suffix(ending) if self.format else output
+        return output / Path(os.path.relpath(source, found.base)).with_suffix(ending)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Picture files, and what their tree is mirrored from."""
+
+    pictures: list[Path]
+    base: Path
+    """The deepest folder that all arguments lie in."""
+    single: bool
+    """Whether one file was asked for by its name."""
+
+
+def find(arguments: Sequence[str], *, recursive: bool = False, suffix: str = SUFFIX) -> Found:
+    """Find picture files by files, folders and glob patterns.
+
+    Folders give the pictures in them, and with `recursive` those in their folders too, but not
+    earlier results, nor hidden files. Files that are asked for by name are taken as they are.
+
+    Raises:
+        KddnError: If an argument matches nothing.
+    """
+    pictures: list[Path] = []
+    bases: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            pictures += pictures_of(path, recursive=recursive, suffix=suffix)
+            bases.append(path)
+        elif path.exists() or not glob.has_magic(argument):
+            pictures.append(path)
+            bases.append(path.parent)
+        else:
+            found = glob.glob(argument, recursive=True)  # noqa: PTH207 - absolute ones too
+            matches = sorted(Path(match) for match in found)
+            files = [match for match in matches if match.is_file()]
+            if not files:
+                raise KddnError(f"{argument} matches no file")
+            pictures += files
+            bases += [match.parent for match in files]
+    unique = list(dict.fromkeys(pictures))
+    # Not resolved: a link is where it lies, not where it leads.
+    absolute = [os.path.abspath(base) for base in bases]  # noqa: PTH100
+    base = Path(os.path.commonpath(absolute))
+    single = len(arguments) == 1 and unique == [Path(arguments[0])]
+    return Found(unique, base, single)
+
+
+def pictures_of(folder: Path, *, recursive: bool, suffix: str = SUFFIX) -> Iterator[Path]:
+    """Picture files of a folder in the order of their names, without hidden files and results."""
+    endings = images.readable_endings()
+    for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        result = any(added and path.stem.endswith(added) for added in (suffix, COMPARED))
+        if path.suffix.lower() in endings and not hidden and not result and path.is_file():
+            yield path
+
+
+def read_manifest(path: Path) -> list[str]:
+    """Picture files that a text file lists, one a line, relative to its own folder.
+
+    Raises:
+        KddnError: If it cannot be read or lists none.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise KddnError(f"{path} cannot be read as a list of files ({error})") from error
+    listed = [str(path.parent / line) for line in lines if line and not line.startswith("#")]
+    if not listed:
+        raise KddnError(f"{path} lists no pictures; write one file name a line")
+    return listed
+
+
+def run(
+    dehazer: Dehazer,
+    jobs: Iterable[Job],
+    *,
+    strength: float = 1.0,
+    full_resolution: bool = False,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    threads: int = 1,
+) -> Iterator[tuple[Job, Row]]:
+    """Remove haze from many files; one that fails does not stop the others.
+
+    Args:
+        dehazer: What removes it.
+        jobs: The files. May be endless: they are taken as threads become free.
+        strength: See `Dehazer.__call__`.
+        full_resolution: See `Dehazer.__call__`.
+        overwrite: Whether existing results may be replaced.
+        skip_existing: Whether pictures that have a result are left out, so that a run that was
+            broken off goes on.
+        threads: Pictures at a time.
+
+    Yields:
+        What became of each, as they are done.
+    """
+
+    def work(job: Job) -> tuple[Job, Row]:
+        blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
+        if skip_existing and job.output.exists() and job.output != job.source:
+            return job, blank
+        began = time.perf_counter()
+        try:
+            result = dehazer.process(
+                job.source,
+                job.output,
+                strength=strength,
+                full_resolution=full_resolution,
+                overwrite=overwrite or job.output == job.source,
+            )
+        except (KddnError, MemoryError) as error:
+            text = str(error) or f"{job.source}: there is not enough memory for it"
+            row = replace(blank, status="failed", error=text)
+        else:
+            width, height = result.size
+            haze = round(result.haze, 4)
+            row = replace(
+                blank, status="done", width=width, height=height, haze=haze, sha256=result.sha256
+            )
+        return job, replace(row, seconds=round(time.perf_counter() - began, 3))
+
+    with ThreadPoolExecutor(threads) as pool:
+        running: set[Future[tuple[Job, Row]]] = set()
+        try:
+            for job in jobs:
+                running.add(pool.submit(work, job))
+                if len(running) >= threads:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def watch(folder: Path, destination: Destination, *, recursive: bool = False) -> Iterator[Job]:
+    """Pictures of a folder, those that are there and those that come, once they are fully written.
+
+    A file is taken when it has not changed between two looks and is a whole picture; one that never
+    becomes whole is taken, and so reported, after half a minute without a change. A picture that
+    changes later comes again.
+
+    Raises:
+        KddnError: If there is no such folder, or the library that watches is missing.
+    """
+    try:
+        from watchfiles import watch as changes
+    except ImportError as error:
+        raise KddnError("--watch needs watchfiles: pip install 'kddn[watch]'") from error
+    if not folder.is_dir():
+        raise KddnError(f"{folder} is not a folder")
+    seen: dict[Path, _Sight] = {}
+    taken: dict[Path, _Sight] = {}
+    looks = changes(
+        folder,
+        recursive=recursive,
+        rust_timeout=_LOOK_EVERY,
+        yield_on_timeout=True,
+        raise_interrupt=True,
+    )
+    for _ in looks:
+        for path in pictures_of(folder, recursive=recursive, suffix=destination.suffix):
+            sight = _Sight.of(path)
+            if sight is None or taken.get(path) == sight:
+                continue
+            if seen.get(path) == sight and (is_whole(path) or sight.age > _PATIENCE):
+                taken[path] = sight
+                yield from destination.jobs(Found([path], folder.absolute(), single=False))
+            seen[path] = sight
+
+
+_LOOK_EVERY = 500
+"""Milliseconds."""
+
+_PATIENCE = 30.0
+"""Seconds after which a file that does not change is not waited for."""
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What a file looks like from outside."""
+
+    size: int
+    changed: int
+    """Nanoseconds since 1970."""
+
+    @classmethod
+    def of(cls, path: Path) -> "_Sight | None":
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return cls(found.st_size, found.st_mtime_ns)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last change."""
+        return time.time() - self.changed / 1e9
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is a picture whose pixels can all be read."""
+    try:
+        with images.read(path) as image:
+            images.upright(image)
+    except KddnError:
+        return False
+    return True
