@@ -1,10 +1,13 @@
 """A picture in, the same kind of picture out."""
 
 import io
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -12,6 +15,7 @@ from PIL import Image
 import kddn
 from conftest import hazy_photograph
 from kddn import Dehazer, ImageError, ModelError, tiles
+from kddn.transmission import estimate
 
 DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
 
@@ -108,8 +112,11 @@ def test_strength(dehazer, full):
     whole = dehazer(hazy, full_resolution=full).astype(float)
     inside = (whole > 0) & (whole < 255)
     assert np.abs(half - (hazy + whole) / 2)[inside].max() <= 1.5
-    with pytest.raises(ValueError, match="strength"):
-        dehazer(hazy, strength=1.5)
+    more = dehazer(hazy, strength=1.5, full_resolution=full).astype(float)
+    inside &= (more > 0) & (more < 255)
+    assert np.abs(more - (1.5 * whole - 0.5 * hazy))[inside].max() <= 2
+    with pytest.raises(ValueError, match=r"strength must lie in \[0, 1.5\]"):
+        dehazer(hazy, strength=1.6)
 
 
 def test_working_size_and_full_resolution_differ_but_agree_broadly(dehazer):
@@ -159,3 +166,66 @@ def test_a_truncated_picture_is_named_and_leaves_nothing(photo):
     with pytest.raises(ImageError, match=r"photo.jpg: its pixels cannot be read .*truncated"):
         kddn.dehaze(photo)
     assert list(photo.parent.iterdir()) == [photo]
+
+
+def test_lists_come_back_as_lists(dehazer, photo):
+    hazy = np.asarray(hazy_photograph(40, 30))
+    clear = dehazer([hazy, hazy])
+    assert isinstance(clear, list)
+    np.testing.assert_array_equal(clear[1], dehazer(hazy))
+    assert dehazer([photo]) == [photo.with_name("photo-dehazed.jpg")]
+    assert dehazer([]) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float16, torch.bfloat16])
+def test_tensors_come_back_as_tensors(dehazer, dtype):
+    array = np.asarray(hazy_photograph(60, 40))
+    hazy = torch.from_numpy(array.copy()).permute(2, 0, 1)
+    hazy = hazy if dtype == torch.uint8 else (hazy.float() / 255).to(dtype)
+    clear = dehazer(torch.stack([hazy, hazy]))
+    assert (clear.dtype, clear.shape) == (dtype, (2, 3, 40, 60))
+    expected = torch.from_numpy(dehazer(array)).permute(2, 0, 1).float()
+    got = clear[1].float() * (1 if dtype == torch.uint8 else 255)
+    assert (got - expected).abs().max() < (5 if dtype == torch.bfloat16 else 1.1)
+    with pytest.raises(ImageError, match="must be 3 h w or b 3 h w"):
+        dehazer(torch.zeros(5, 40, 60))
+
+
+def test_what_is_no_picture_is_refused(dehazer):
+    with pytest.raises(ImageError, match="not dict"):
+        dehazer({})
+
+
+def test_the_result_has_the_pictures_date(photo, dehazer):
+    os.utime(photo, ns=(10**18, 10**18 + 123456000))
+    assert dehazer(photo).stat().st_mtime_ns == 10**18 + 123456000
+
+
+def test_transmission_is_that_of_the_haze(dehazer):
+    with Image.open(DEMO) as image:
+        clear = np.asarray(image.resize((400, 266)), float)
+    for t in (0.3, 0.6):
+        hazy = (clear * t + 240 * (1 - t)).round().astype(np.uint8)
+        estimated = dehazer.transmission(hazy)
+        assert estimated.shape == (266, 400)
+        assert 0 <= estimated.min() <= estimated.max() <= 1
+        assert abs(estimated.mean() - t) < 0.15
+
+
+def test_transmission_of_a_known_result_is_exact():
+    rng = np.random.default_rng(0)
+    clear = rng.random((60, 80, 3)).astype(np.float32) * 0.7
+    t = np.linspace(0.2, 0.9, 80, dtype=np.float32)[None, :, None]
+    hazy = clear * t + 0.95 * (1 - t)
+    hazy[:16, :16] = clear[:16, :16] = 0.95  # where the airlight shows
+    estimated = estimate(hazy, clear)
+    assert np.abs(estimated - t[..., 0])[20:].max() < 0.05
+    np.testing.assert_allclose(estimate(clear, clear), 1)
+
+
+def test_threads_share_a_dehazer(dehazer):
+    hazy = [np.asarray(hazy_photograph(200 + 10 * i, 150)) for i in range(8)]
+    alone = [dehazer(each) for each in hazy]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(pool.map(dehazer, hazy), alone, strict=True):
+            np.testing.assert_array_equal(one, other)

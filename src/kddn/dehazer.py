@@ -1,6 +1,7 @@
 """Hazy picture in, clear picture out: estimate small, apply at full size."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +126,7 @@ class Dehazer:
         if isinstance(x, str | Path):
             return self.file(Path(x), strength=strength, full_resolution=full_resolution)
         if isinstance(x, bytes):
-            with images.read(x) as source:
-                clear = self(source, strength, full_resolution)
-                return images.encode(clear, source, source.format or "PNG")
+            return self.encoded(x, strength=strength, full_resolution=full_resolution)
         if images.is_tensor(x) and x.ndim == 4:
             clear = x.detach().clone()
             for place, each in enumerate(x):
@@ -176,20 +175,45 @@ class Dehazer:
         full_resolution: bool = False,
         overwrite: bool = False,
     ) -> FileResult:
-        """As `file`, and tell what became of it."""
+        """As `file`, and tell what became of it. The new file has the picture's date."""
         file_format = images.format_of(output)
         images.check_free(output, overwrite=overwrite)
-        with images.read(path) as source:
-            try:
-                photograph = images.from_pil(source)
-                pixels, hazy, less_hazy = self._remove(photograph, strength, full_resolution)
-                clear = photograph.rebuild(pixels)
-                content = images.encode(clear, source, file_format)
-            except ImageError as error:
-                raise ImageError(f"{path}: {error}") from error
+        opened = images.open_picture(path)
+        pixels, hazy, less_hazy = self._remove(opened.photograph, strength, full_resolution)
+        try:
+            content = opened.encode(opened.photograph.rebuild(pixels), file_format)
+        except ImageError as error:
+            raise ImageError(f"{path}: {error}") from error
+        taken = path.stat()
         images.write(content, output, overwrite=overwrite)
+        os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
         haze = float(1 - estimate(hazy, less_hazy).mean())
-        return FileResult(output, clear.size, haze, hashlib.sha256(content).hexdigest())
+        size = pixels.shape[1], pixels.shape[0]
+        return FileResult(output, size, haze, hashlib.sha256(content).hexdigest())
+
+    def encoded(
+        self,
+        content: bytes,
+        *,
+        format: str | None = None,
+        strength: float = 1.0,
+        full_resolution: bool = False,
+    ) -> bytes:
+        """Remove haze from a picture file in memory.
+
+        Args:
+            content: The file.
+            format: Ending of another format, such as `png`; by default it stays.
+            strength: See `__call__`.
+            full_resolution: See `__call__`.
+
+        Raises:
+            ImageError: If the picture cannot be read or handled.
+        """
+        opened = images.open_picture(content)
+        pixels, *_ = self._remove(opened.photograph, strength, full_resolution)
+        name = images.format_of(Path(f"x.{format.lstrip('.')}")) if format else opened.format
+        return opened.encode(opened.photograph.rebuild(pixels), name)
 
     def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:
         """How much of the scene's own light comes through the haze, place by place.

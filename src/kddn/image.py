@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
+from kddn import deep
 from kddn.errors import ImageError
 
 Pixels = NDArray[Any]
@@ -196,13 +198,69 @@ def _rebuilt_by(
     return Photograph(photograph.pixels, photograph.maximum, rebuild)
 
 
-def read(source: Path | bytes) -> Image.Image:
+@dataclass(frozen=True)
+class Opened:
+    """A picture file taken apart."""
+
+    photograph: Photograph
+    format: str
+    """PIL's name of it."""
+    encode: Callable[[Any, str], bytes]
+    """The bytes of a file of a format: from what the photograph rebuilt, with the metadata of this
+    one."""
+
+
+def open_picture(source: Path | bytes) -> Opened:
+    """Read a picture file, or one in memory, whole.
+
+    Raises:
+        ImageError: As `read` and `from_pil` do, always with the file's name.
+    """
+    name = str(source) if isinstance(source, Path) else "the picture"
+    content = _content(source) if isinstance(source, Path) else source
+    try:
+        found = deep.read(content)
+        if found is not None:
+            return Opened(_from_deep(found.pixels), found.format, found.encode)
+        image = read(content, name)
+        return Opened(
+            from_pil(image),
+            image.format or "PNG",
+            lambda clear, as_format: encode(clear, image, as_format),
+        )
+    except ImageError as error:
+        text = str(error)
+        raise ImageError(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened ({error.strerror})") from error
+
+
+def _from_deep(pixels: Pixels) -> Photograph:
+    if pixels.ndim == 3 and pixels.shape[2] == 2:  # grey and alpha
+        inner, alpha = from_array(pixels[..., :1]), pixels[..., 1:]
+        return Photograph(
+            inner.pixels,
+            inner.maximum,
+            lambda clear: np.concatenate([inner.rebuild(clear), alpha], axis=2),
+        )
+    return from_array(pixels)
+
+
+def read(source: Path | bytes, name: str | None = None) -> Image.Image:
     """Open a picture file, or one in memory.
 
     Raises:
         ImageError: If it is missing, no picture, too large, or has several frames.
     """
-    name = source if isinstance(source, Path) else "the picture"
+    name = name or (str(source) if isinstance(source, Path) else "the picture")
+    _register_heif()
     try:
         image = Image.open(source if isinstance(source, Path) else io.BytesIO(source))
     except FileNotFoundError:
@@ -215,6 +273,15 @@ def read(source: Path | bytes) -> Image.Image:
         image.close()
         raise ImageError(f"{name} has several frames; split it into single pictures first")
     return image
+
+
+@cache
+def _register_heif() -> None:
+    """Lets Pillow read and write HEIC, where `kddn[heic]` is installed."""
+    with contextlib.suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
 
 
 def encode(image: Image.Image, source: Image.Image, format: str) -> bytes:
@@ -260,6 +327,7 @@ def format_of(path: Path) -> str:
     Raises:
         ImageError: If the ending is unknown.
     """
+    _register_heif()
     name = Image.registered_extensions().get(path.suffix.lower())
     if name is None or name not in Image.SAVE:
         raise ImageError(f"{path}: no picture format ends in {path.suffix!r}; use .jpg or .png")
@@ -268,6 +336,7 @@ def format_of(path: Path) -> str:
 
 def readable_endings() -> set[str]:
     """The endings, such as `.jpg`, of the files that can be read and written again."""
+    _register_heif()
     known = Image.registered_extensions().items()
     return {ending for ending, name in known if name in Image.OPEN and name in Image.SAVE}
 

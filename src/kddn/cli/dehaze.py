@@ -196,12 +196,10 @@ class _Say:
 
 def _pipe(dehazer: Dehazer, format: str | None, strength: float, *, full_resolution: bool) -> None:
     """One picture from standard input to standard output."""
-    from kddn import image as images
-
     content = sys.stdin.buffer.read()
     if not content:
         raise KddnError("nothing came in by the pipe")
-    with images.read(content) as source:
-        clear = dehazer(source, strength, full_resolution)
-        name = images.format_of(Path(f"x.{format.lstrip('.')}")) if format else source.format
-        sys.stdout.buffer.write(images.encode(clear, source, name or "PNG"))
+    clear = dehazer.encoded(
+        content, format=format, strength=strength, full_resolution=full_resolution
+    )
+    sys.stdout.buffer.write(clear)
