@@ -1,20 +1,21 @@
-"""Many picture files in one run: which there are, where results go, and what became of each."""
+"""Many pictures and films in one run: which, where results go, and what became of each."""
 
 import glob
 import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from string import Formatter
-from typing import Literal
+from typing import Any, Literal
 
 from kddn import image as images
 from kddn.dehazer import SUFFIX, Dehazer
-from kddn.errors import KddnError
+from kddn.errors import KddnError, VideoError
+from kddn.video import CONTAINERS, dehaze_film, is_film
 
 COMPARED = "-compared"
 """What is added to a file's name for the picture that shows before and after."""
@@ -45,6 +46,10 @@ class Row:
     """Mean of 1 - t over the picture, as estimated: 0 is clear, 1 is white."""
     sha256: str | None = None
     """Of the result."""
+    frames: int | None = None
+    """Of a film."""
+    held: list[float] | None = None
+    """Seconds at which a film's frame was broken, and the one before it was shown on."""
     error: str | None = None
 
     def json(self) -> str:
@@ -175,8 +180,8 @@ def find(arguments: Sequence[str], *, recursive: bool = False, suffix: str = SUF
 
 
 def pictures_of(folder: Path, *, recursive: bool, suffix: str = SUFFIX) -> Iterator[Path]:
-    """Picture files of a folder in the order of their names, without hidden files and results."""
-    endings = images.readable_endings()
+    """Pictures and films of a folder by name, without hidden files and results."""
+    endings = images.readable_endings() | set(CONTAINERS)
     for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         result = any(added and path.stem.endswith(added) for added in (suffix, COMPARED))
@@ -200,54 +205,53 @@ def read_manifest(path: Path) -> list[str]:
     return listed
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How haze is removed, and what is done about results that exist already."""
+
+    strength: float = 1.0
+    """See `Dehazer.__call__`."""
+    full_resolution: bool = False
+    """See `Dehazer.__call__`."""
+    overwrite: bool = False
+    """Whether existing results may be replaced."""
+    skip_existing: bool = False
+    """Whether what has a result is left out, so that a run that was broken off goes on."""
+    on_frame: Callable[[int, int], None] | None = None
+    """Called after each frame of a film; see `dehaze_film`."""
+
+    def replaces(self, job: Job) -> bool:
+        """Whether a job's result may replace a file."""
+        return self.overwrite or job.output == job.source
+
+
 def run(
-    dehazer: Dehazer,
-    jobs: Iterable[Job],
-    *,
-    strength: float = 1.0,
-    full_resolution: bool = False,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    threads: int = 1,
+    dehazer: Dehazer, jobs: Iterable[Job], settings: Settings | None = None, *, threads: int = 1
 ) -> Iterator[tuple[Job, Row]]:
     """Remove haze from many files; one that fails does not stop the others.
 
     Args:
         dehazer: What removes it.
         jobs: The files. May be endless: they are taken as threads become free.
-        strength: See `Dehazer.__call__`.
-        full_resolution: See `Dehazer.__call__`.
-        overwrite: Whether existing results may be replaced.
-        skip_existing: Whether pictures that have a result are left out, so that a run that was
-            broken off goes on.
-        threads: Pictures at a time.
+        settings: How.
+        threads: Files at a time.
 
     Yields:
         What became of each, as they are done.
     """
+    chosen = settings or Settings()
 
     def work(job: Job) -> tuple[Job, Row]:
         blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
-        if skip_existing and job.output.exists() and job.output != job.source:
+        if chosen.skip_existing and job.output.exists() and job.output != job.source:
             return job, blank
         began = time.perf_counter()
+        one = _film if is_film(job.source) else _picture
         try:
-            result = dehazer.process(
-                job.source,
-                job.output,
-                strength=strength,
-                full_resolution=full_resolution,
-                overwrite=overwrite or job.output == job.source,
-            )
+            row = replace(blank, status="done", **one(dehazer, job, chosen))
         except (KddnError, MemoryError) as error:
             text = str(error) or f"{job.source}: there is not enough memory for it"
             row = replace(blank, status="failed", error=text)
-        else:
-            width, height = result.size
-            haze = round(result.haze, 4)
-            row = replace(
-                blank, status="done", width=width, height=height, haze=haze, sha256=result.sha256
-            )
         return job, replace(row, seconds=round(time.perf_counter() - began, 3))
 
     with ThreadPoolExecutor(threads) as pool:
@@ -263,6 +267,37 @@ def run(
                 yield from (future.result() for future in done)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
+    """Do a picture; what a row says of it."""
+    done = dehazer.process(
+        job.source,
+        job.output,
+        strength=settings.strength,
+        full_resolution=settings.full_resolution,
+        overwrite=settings.replaces(job),
+    )
+    width, height = done.size
+    haze = round(done.haze, 4)
+    return {"width": width, "height": height, "haze": haze, "sha256": done.sha256}
+
+
+def _film(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
+    """Do a film; what a row says of it."""
+    if settings.full_resolution:
+        raise VideoError(f"{job.source} is a film; those have no --full-resolution")
+    done = dehaze_film(
+        dehazer,
+        job.source,
+        job.output,
+        strength=settings.strength,
+        overwrite=settings.replaces(job),
+        on_frame=settings.on_frame,
+    )
+    width, height = done.size
+    of_film = {"sha256": done.sha256, "frames": done.frames, "held": done.held}
+    return {"width": width, "height": height, **of_film}
 
 
 def watch(folder: Path, destination: Destination, *, recursive: bool = False) -> Iterator[Job]:
@@ -331,7 +366,9 @@ class _Sight:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a picture whose pixels can all be read."""
+    """Whether a file is a picture whose pixels can all be read. Of a film, no one can tell."""
+    if is_film(path):
+        return True
     try:
         with images.read(path) as image:
             images.upright(image)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kddn import image as images
 from kddn import tiles
-from kddn.affine import Floats, fit
+from kddn.affine import AffineMap, Floats, fit
 from kddn.engines import open_engine
 from kddn.errors import ImageError
 from kddn.models import DEFAULT, find_model
@@ -234,6 +234,15 @@ class Dehazer:
         height, width = photograph.pixels.shape[:2]
         whole = t.resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(whole).clip(0, 1)
+
+    def affine_map(self, photograph: images.Photograph) -> tuple[Floats, AffineMap]:
+        """What would be done to a picture at the working size.
+
+        Returns:
+            The picture at the working size, in [0, 1], and the map that makes it clear.
+        """
+        hazy = self._small(photograph)
+        return hazy, fit(hazy, self._engine(hazy))
 
     def _small(self, photograph: images.Photograph) -> Floats:
         """The picture at the working size, float32 in [0, 1]."""

@@ -15,3 +15,7 @@ class ModelError(KddnError):
 
 class DataError(KddnError):
     """Training or validation data that is missing, damaged or wrongly laid out."""
+
+
+class VideoError(KddnError):
+    """A film cannot be read, handled or written."""

@@ -365,7 +365,7 @@ def write(content: bytes, path: Path, *, overwrite: bool) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
+        remove_abandoned(path)
         unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
@@ -374,7 +374,8 @@ def write(content: bytes, path: Path, *, overwrite: bool) -> None:
         raise ImageError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _remove_abandoned(path: Path) -> None:
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes that are gone left unfinished of a file."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         process = part.name.removeprefix(f".{path.name}.").split("-")[0]
         if process.isdigit() and not _is_running(int(process)):

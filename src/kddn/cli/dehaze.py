@@ -1,21 +1,22 @@
 """`kddn dehaze`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, TimeRemainingColumn
 
 from kddn import batch
-from kddn.batch import Destination, Job, Row
+from kddn.batch import Destination, Job, Row, Settings
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.models import DEFAULT
+from kddn.video import is_film
 
 Flag = Parameter(negative=())
 
@@ -47,11 +48,14 @@ def dehaze(
     json: Annotated[bool, Flag] = False,
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False,
 ) -> None:
-    """Remove haze from picture files.
+    """Remove haze from pictures and films.
 
     `photo.jpg` becomes `photo-dehazed.jpg` beside it. Size, format, depth, orientation, EXIF,
     colour profile and transparency stay. One bad file does not stop the others; the exit status is
     then 1.
+
+    Films (pip install 'kddn[video]') keep their timing, sound and subtitles, and their brightness
+    does not flicker.
 
     Parameters
     ----------
@@ -120,52 +124,60 @@ def dehaze(
         total = len(work)
     if in_place and compare:
         raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
-    rows = batch.run(
-        dehazer,
-        work,
+    say = _Say(as_json=json, quiet=quiet, total=total)
+    settings = Settings(
         strength=strength,
         full_resolution=full_resolution,
         overwrite=overwrite,
         skip_existing=skip_existing or watch is not None,
-        threads=jobs,
+        on_frame=say.frame,
     )
+    rows = batch.run(dehazer, work, settings, threads=jobs)
+    failed = 0
     with ExitStack() as stack:
         log = stack.enter_context(report.open("a", encoding="utf-8")) if report else None
-        say = _Say(log, as_json=json, quiet=quiet)
-        failed = 0
-        for job, row in say.with_progress(rows, total=total):
+        stack.enter_context(say.progress)
+        for job, row in rows:
+            if log is not None:
+                log.write(row.json() + "\n")
+                log.flush()
             say.row(row)
             failed += row.status == "failed"
-            if compare and row.status == "done":
+            if compare and row.status == "done" and not is_film(job.source):
                 failed += not say.compared(job, overwrite=overwrite)
     if failed:
         sys.exit(1)
 
 
 class _Say:
-    """What the command prints and reports.
+    """What the command prints.
 
     Progress and errors go where errors go, so that a pipe gets names or JSON and no more.
     """
 
-    def __init__(self, log: TextIO | None, *, as_json: bool, quiet: bool) -> None:
-        self.log = log
+    def __init__(self, *, as_json: bool, quiet: bool, total: int | None) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.console = Console(stderr=True, highlight=False)
+        silent = quiet or not self.console.is_terminal
+        columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+        self.progress = Progress(*columns, console=self.console, disable=silent, transient=True)
+        several = total is not None and total > 1
+        self.files = self.progress.add_task("Removing haze", total=total, visible=several)
+        self.film = self.progress.add_task("Frames", total=None, visible=False)
 
-    def with_progress(
-        self, rows: Iterator[tuple[Job, Row]], total: int | None
-    ) -> Iterable[tuple[Job, Row]]:
-        """The same rows; a bar on a terminal where there are several."""
-        hidden = self.quiet or total is None or total < 2 or not self.console.is_terminal
-        return track(rows, "Removing haze", total=total, console=self.console, disable=hidden)
+    def frame(self, number: int, count: int) -> None:
+        """Tell how far a film is."""
+        self.progress.update(self.film, completed=number, total=count or None, visible=True)
 
     def row(self, row: Row) -> None:
-        """Tell of one picture."""
-        if self.log is not None:
-            self.log.write(row.json() + "\n")
-            self.log.flush()
+        """Tell of one picture or film."""
+        self.progress.advance(self.files)
+        self.progress.reset(self.film, visible=False)
+        if row.held:
+            times = ", ".join(f"{seconds:.2f} s" for seconds in row.held[:5])
+            more = f" and {len(row.held) - 5} more" if len(row.held) > 5 else ""
+            self.error(f"{row.input}: broken frames at {times}{more}; the one before is shown on")
         if row.error is not None:
             self.error(row.error)
         if self.quiet:
