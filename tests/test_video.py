@@ -192,7 +192,7 @@ def test_maps_are_carried_where_the_picture_stands_still():
     np.testing.assert_allclose(after.scale, 1.2, atol=1e-5)
     np.testing.assert_allclose(after.offset, 0.2, atol=1e-5)
     edge = np.ones_like(hazy)
-    edge[:, 24:] = 3
+    edge[:, 12:] = 3
     hazy[:, :24] += 0.2
     moved = np.ascontiguousarray(hazy[:, ::-1])
     more = Stabilizer(0.8)
