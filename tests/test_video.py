@@ -228,6 +228,34 @@ def test_a_broken_frame_is_told_and_held(tmp_path, dehazer):
     assert differences[1] < 0.3 * min(differences[0], differences[2])
 
 
+def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
+    plain = film(tmp_path / "plain.mkv", shots(30))
+    lines = "1\n00:00:00,100 --> 00:00:00,400\nThe fog lifts.\n\n"
+    (tmp_path / "a.srt").write_text(lines)
+    source = tmp_path / "a.mkv"
+    with (
+        av.open(str(plain)) as one,
+        av.open(str(tmp_path / "a.srt")) as other,
+        av.open(str(source), "w") as result,
+    ):
+        result.metadata["title"] = "Fog"
+        result.set_chapters(
+            [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}]
+        )
+        streams = [[result.add_stream_from_template(s) for s in i.streams] for i in (one, other)]
+        for copies, opened in zip(streams, (one, other), strict=True):
+            for packet in opened.demux():
+                if packet.size:
+                    packet.stream = copies[packet.stream.index]
+                    result.mux(packet)
+    done = dehaze_film(dehazer, source, tmp_path / "b.mkv")
+    with av.open(str(done.path)) as opened:
+        assert opened.metadata["title"] == "Fog"
+        assert [chapter["end"] for chapter in opened.chapters()] == [500_000_000]
+        heard = [bytes(p) for p in opened.demux(subtitles=0) if p.dts is not None]
+    assert heard == [b"The fog lifts."]
+
+
 def test_the_command_takes_films(tmp_path, capsys):
     source = film(tmp_path / "a.mp4", shots(3))
     app(["dehaze", str(source), "--json"], result_action="return_value")

@@ -51,5 +51,12 @@ def dehaze(x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
     Returns:
         For a path, the path of the new file beside it, named `photo-dehazed.jpg`; otherwise the
         clear picture as what came in.
+
+    Example:
+        >>> import numpy as np
+        >>> import kddn
+        >>> one, other = kddn.dehaze([np.zeros((9, 7, 3), np.float32), np.ones((5, 5), np.uint8)])
+        >>> one.shape, one.dtype, other.dtype
+        ((9, 7, 3), dtype('float32'), dtype('uint8'))
     """
     return _default()(x, strength, full_resolution)

@@ -227,6 +227,12 @@ class Dehazer:
 
         Raises:
             ImageError: If the picture cannot be handled.
+
+        Example:
+            >>> import numpy as np
+            >>> from kddn import Dehazer
+            >>> Dehazer().transmission(np.zeros((48, 64, 3), np.uint8)).shape
+            (48, 64)
         """
         photograph = images.from_any(x)
         hazy = self._small(photograph)

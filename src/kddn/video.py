@@ -185,7 +185,7 @@ class _Film:
                     self._frame(frame, done)
                     if on_frame is not None:
                         on_frame(done.frames, self._expected())
-            elif packet.dts is not None:
+            elif packet.size:  # not the end of its stream
                 waiting.append(packet)
             if self.encoder is not None:  # which must be known before anything is written
                 for other in waiting:
