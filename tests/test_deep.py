@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from kddn import Dehazer, ImageError, deep
+from kddn import Dehazer, ImageError, deep, files
 from kddn import image as images
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -44,7 +44,7 @@ def tiff(pixels, **options):
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_16_bit_png_comes_back_upright_with_all_it_had(channels):
     pixels = gradient(channels)
-    opened = images.open_picture(png(pixels))
+    opened = files.open_picture(png(pixels))
     assert opened.photograph.maximum == 65535
     same = opened.photograph.rebuild(opened.photograph.pixels)
     content = opened.encode(same, "PNG")
@@ -69,7 +69,7 @@ def test_deep_tiff_comes_back_with_all_it_had(dtype, compression):
         resolutionunit="INCH",
         extratags=[(315, "s", 0, "Ansel", True), (700, "B", 5, b"<xmp>", True)],
     )
-    opened = images.open_picture(content)
+    opened = files.open_picture(content)
     again = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "TIFF")
     with tifffile.TiffFile(io.BytesIO(again)) as file:
         page = file.pages.first
@@ -84,7 +84,7 @@ def test_deep_tiff_comes_back_with_all_it_had(dtype, compression):
 def test_every_orientation_is_applied_as_pillow_does(orientation):
     pixels = gradient(3)
     content = tiff(pixels, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
-    found = images.open_picture(content).photograph.pixels
+    found = files.open_picture(content).photograph.pixels
     shallow = Image.fromarray((pixels // 257).astype(np.uint8))
     shallow.getexif()[ExifTags.Base.Orientation] = orientation
     np.testing.assert_array_equal(found // 257, np.asarray(images.upright(shallow)))
@@ -99,7 +99,7 @@ def test_haze_is_removed_in_all_16_bits():
 
 @pytest.mark.parametrize(("format", "mode"), [("JPEG", "RGB"), ("WEBP", "RGB"), ("PNG", None)])
 def test_another_format_gets_what_it_can_hold(format, mode):
-    opened = images.open_picture(
+    opened = files.open_picture(
         tiff(gradient(3, np.float32), photometric="rgb", iccprofile=PROFILE)
     )
     content = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
@@ -115,7 +115,7 @@ def test_another_format_gets_what_it_can_hold(format, mode):
 
 
 def test_transparency_cannot_become_jpeg():
-    opened = images.open_picture(imagecodecs.png_encode(gradient(4)))
+    opened = files.open_picture(imagecodecs.png_encode(gradient(4)))
     with pytest.raises(ImageError, match="JPEG has no transparency"):
         opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "JPEG")
 
@@ -137,17 +137,17 @@ def test_damage_and_several_pages_are_named(tmp_path):
     path = tmp_path / "deep.png"
     path.write_bytes(imagecodecs.png_encode(gradient(3))[:-500])
     with pytest.raises(ImageError, match=r"deep.png: its pixels cannot be read"):
-        images.open_picture(path)
+        files.open_picture(path)
     pages = tiff(np.stack([gradient(3), gradient(3)]), photometric="rgb")
     with pytest.raises(ImageError, match="several pages"):
-        images.open_picture(pages)
+        files.open_picture(pages)
 
 
 def test_a_missing_library_is_named_and_nothing_is_cut_down(monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     for content in (png(gradient(3)), tiff(gradient(3), photometric="rgb")):
         with pytest.raises(ImageError, match=r"pip install 'kddn\[deep\]'"):
-            images.open_picture(content)
+            files.open_picture(content)
 
 
 def test_heic_is_read_and_written(tmp_path):

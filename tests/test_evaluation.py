@@ -16,9 +16,10 @@ from kddn.research.data import load_nyu, sots_pair
 from kddn.research.data.sets import DATA_SETS, Case
 from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.data.sets.outdoor import RULES, outdoor_pairs
-from kddn.research.evaluation import Score, evaluate, score, summarize
+from kddn.research.evaluation import evaluate, score
 from kddn.research.metrics import psnr, ssim
 from kddn.research.protocols import PROTOCOLS
+from kddn.research.scores import Score, summarize
 from kddn.research.weights import save_network
 from test_losses import vgg_files
 

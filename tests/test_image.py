@@ -7,6 +7,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 from conftest import hazy_photograph
+from kddn import files
 from kddn import image as images
 from kddn.errors import ImageError
 
@@ -65,11 +66,11 @@ def test_orientation_is_applied_once(orientation):
     source.getexif()[ExifTags.Base.Orientation] = orientation
     buffer = io.BytesIO()
     source.save(buffer, "PNG", exif=source.getexif())
-    opened = images.read(buffer.getvalue())
+    opened = files.read(buffer.getvalue())
     upright = images.upright(opened)
     assert upright.size == ((20, 30) if orientation >= 5 else (30, 20))
-    encoded = images.encode(upright, opened, "PNG")
-    again = images.upright(images.read(encoded))
+    encoded = files.encode(upright, opened, "PNG")
+    again = images.upright(files.read(encoded))
     np.testing.assert_array_equal(np.asarray(again), np.asarray(upright))
 
 
@@ -82,8 +83,8 @@ def test_metadata_is_carried_over():
     for name in ("JPEG", "PNG", "TIFF", "WEBP"):
         buffer = io.BytesIO()
         source.save(buffer, name, exif=exif, icc_profile=profile, dpi=(300, 300))
-        opened = images.read(buffer.getvalue())
-        again = images.read(images.encode(images.upright(opened), opened, name))
+        opened = files.read(buffer.getvalue())
+        again = files.read(files.encode(images.upright(opened), opened, name))
         assert again.getexif()[ExifTags.Base.Artist] == "Ansel"
         if name != "TIFF":  # whose writer in Pillow leaves out this directory
             assert again.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLength] == 50
@@ -95,8 +96,8 @@ def test_metadata_is_carried_over():
 def test_jpeg_keeps_its_quality():
     buffer = io.BytesIO()
     hazy_photograph(64, 64).save(buffer, "JPEG", quality=71, subsampling="4:2:2")
-    source = images.read(buffer.getvalue())
-    again = images.read(images.encode(images.upright(source), source, "JPEG"))
+    source = files.read(buffer.getvalue())
+    again = files.read(files.encode(images.upright(source), source, "JPEG"))
     assert again.quantization == source.quantization
     assert JpegImagePlugin.get_sampling(again) == 1
 
@@ -132,19 +133,19 @@ def test_unusable_arrays_are_refused(array, cause):
 
 def test_files_are_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "picture.jpg"
-    images.write(b"content", path, overwrite=False)
+    files.write(b"content", path, overwrite=False)
     assert path.read_bytes() == b"content"
     with pytest.raises(ImageError, match="exists already"):
-        images.write(b"other", path, overwrite=False)
+        files.write(b"other", path, overwrite=False)
     assert path.read_bytes() == b"content"
-    images.write(b"other", path, overwrite=True)
+    files.write(b"other", path, overwrite=True)
     assert [file.name for file in path.parent.iterdir()] == ["picture.jpg"]
     with pytest.raises(ImageError, match="cannot be written"):
-        images.write(b"content", path / "below-a-file.jpg", overwrite=False)
+        files.write(b"content", path / "below-a-file.jpg", overwrite=False)
 
 
 def test_animations_are_refused(tmp_path):
     frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match="several frames"):
-        images.read(tmp_path / "film.gif")
+        files.read(tmp_path / "film.gif")

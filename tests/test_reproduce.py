@@ -12,13 +12,13 @@ from conftest import SHARED
 from kddn.cli import app
 from kddn.errors import DataError, KddnError
 from kddn.research.cli import find_recipe
-from kddn.research.evaluation import Score
 from kddn.research.nets import StudentConfig, Teacher
 from kddn.research.nets.baselines import AODNet, GridDehazeNet
 from kddn.research.paper.ablations import compare, markdown, reproduce
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.systems import reproduce_systems
 from kddn.research.paper.tables import TABLE1, TABLE2, TABLE3, TABLE4, TABLES
+from kddn.research.scores import Score
 from kddn.research.weights import load_network, save_network
 from test_losses import vgg_files
 

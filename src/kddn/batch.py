@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
-from kddn import image as images
+from kddn import files
 from kddn.dehazer import SUFFIX, Dehazer
 from kddn.errors import KddnError, VideoError
 from kddn.video import CONTAINERS, dehaze_film, is_film
@@ -166,11 +166,11 @@ def find(arguments: Sequence[str], *, recursive: bool = False, suffix: str = SUF
         else:
             found = glob.glob(argument, recursive=True)  # noqa: PTH207 - absolute ones too
             matches = sorted(Path(match) for match in found)
-            files = [match for match in matches if match.is_file()]
-            if not files:
+            matching = [match for match in matches if match.is_file()]
+            if not matching:
                 raise KddnError(f"{argument} matches no file")
-            pictures += files
-            bases += [match.parent for match in files]
+            pictures += matching
+            bases += [match.parent for match in matching]
     unique = list(dict.fromkeys(pictures))
     # Not resolved: a link is where it lies, not where it leads.
     absolute = [os.path.abspath(base) for base in bases]  # noqa: PTH100
@@ -181,7 +181,7 @@ def find(arguments: Sequence[str], *, recursive: bool = False, suffix: str = SUF
 
 def pictures_of(folder: Path, *, recursive: bool, suffix: str = SUFFIX) -> Iterator[Path]:
     """Pictures and films of a folder by name, without hidden files and results."""
-    endings = images.readable_endings() | set(CONTAINERS)
+    endings = files.readable_endings() | set(CONTAINERS)
     for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         result = any(added and path.stem.endswith(added) for added in (suffix, COMPARED))
@@ -298,80 +298,3 @@ def _film(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
     width, height = done.size
     of_film = {"sha256": done.sha256, "frames": done.frames, "held": done.held}
     return {"width": width, "height": height, **of_film}
-
-
-def watch(folder: Path, destination: Destination, *, recursive: bool = False) -> Iterator[Job]:
-    """Pictures of a folder, those that are there and those that come, once they are fully written.
-
-    A file is taken when it has not changed between two looks and is a whole picture; one that never
-    becomes whole is taken, and so reported, after half a minute without a change. A picture that
-    changes later comes again.
-
-    Raises:
-        KddnError: If there is no such folder, or the library that watches is missing.
-    """
-    try:
-        from watchfiles import watch as changes
-    except ImportError as error:
-        raise KddnError("--watch needs watchfiles: pip install 'kddn[watch]'") from error
-    if not folder.is_dir():
-        raise KddnError(f"{folder} is not a folder")
-    seen: dict[Path, _Sight] = {}
-    taken: dict[Path, _Sight] = {}
-    looks = changes(
-        folder,
-        recursive=recursive,
-        rust_timeout=_LOOK_EVERY,
-        yield_on_timeout=True,
-        raise_interrupt=True,
-    )
-    for _ in looks:
-        for path in pictures_of(folder, recursive=recursive, suffix=destination.suffix):
-            sight = _Sight.of(path)
-            if sight is None or taken.get(path) == sight:
-                continue
-            if seen.get(path) == sight and (is_whole(path) or sight.age > _PATIENCE):
-                taken[path] = sight
-                yield from destination.jobs(Found([path], folder.absolute(), single=False))
-            seen[path] = sight
-
-
-_LOOK_EVERY = 500
-"""Milliseconds."""
-
-_PATIENCE = 30.0
-"""Seconds after which a file that does not change is not waited for."""
-
-
-@dataclass(frozen=True)
-class _Sight:
-    """What a file looks like from outside."""
-
-    size: int
-    changed: int
-    """Nanoseconds since 1970."""
-
-    @classmethod
-    def of(cls, path: Path) -> "_Sight | None":
-        try:
-            found = path.stat()
-        except OSError:
-            return None
-        return cls(found.st_size, found.st_mtime_ns)
-
-    @property
-    def age(self) -> float:
-        """Seconds since the last change."""
-        return time.time() - self.changed / 1e9
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a file is a picture whose pixels can all be read. Of a film, no one can tell."""
-    if is_film(path):
-        return True
-    try:
-        with images.read(path) as image:
-            images.upright(image)
-    except KddnError:
-        return False
-    return True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from kddn import files
 from kddn import image as images
 
 _GAP = 8
@@ -55,12 +56,12 @@ def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool
         ImageError: If a picture cannot be read, or the file cannot be written or exists.
     """
     sheet = side_by_side([("before", _open(before)), ("after", _open(after))])
-    content = images.encode(sheet, sheet, images.format_of(output))
-    images.write(content, output, overwrite=overwrite)
+    content = files.encode(sheet, sheet, files.format_of(output))
+    files.write(content, output, overwrite=overwrite)
 
 
 def _open(path: Path) -> Image.Image:
-    with images.read(path) as image:
+    with files.read(path) as image:
         return images.upright(image)
 
 

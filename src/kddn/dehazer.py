@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from kddn import files, tiles
 from kddn import image as images
-from kddn import tiles
 from kddn.affine import AffineMap, Floats, fit
 from kddn.engines import open_engine
 from kddn.errors import ImageError
@@ -176,16 +176,16 @@ class Dehazer:
         overwrite: bool = False,
     ) -> FileResult:
         """As `file`, and tell what became of it. The new file has the picture's date."""
-        file_format = images.format_of(output)
-        images.check_free(output, overwrite=overwrite)
-        opened = images.open_picture(path)
+        file_format = files.format_of(output)
+        files.check_free(output, overwrite=overwrite)
+        opened = files.open_picture(path)
         pixels, hazy, less_hazy = self._remove(opened.photograph, strength, full_resolution)
         try:
             content = opened.encode(opened.photograph.rebuild(pixels), file_format)
         except ImageError as error:
             raise ImageError(f"{path}: {error}") from error
         taken = path.stat()
-        images.write(content, output, overwrite=overwrite)
+        files.write(content, output, overwrite=overwrite)
         os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
         haze = float(1 - estimate(hazy, less_hazy).mean())
         size = pixels.shape[1], pixels.shape[0]
@@ -210,9 +210,9 @@ class Dehazer:
         Raises:
             ImageError: If the picture cannot be read or handled.
         """
-        opened = images.open_picture(content)
+        opened = files.open_picture(content)
         pixels, *_ = self._remove(opened.photograph, strength, full_resolution)
-        name = images.format_of(Path(f"x.{format.lstrip('.')}")) if format else opened.format
+        name = files.format_of(Path(f"x.{format.lstrip('.')}")) if format else opened.format
         return opened.encode(opened.photograph.rebuild(pixels), name)
 
     def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kddn import files
 from kddn import image as images
 from kddn.dehazer import Dehazer
 from kddn.errors import VideoError
@@ -115,9 +116,9 @@ def dehaze_film(
     if output.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
-    images.check_free(output, overwrite=overwrite)
+    files.check_free(output, overwrite=overwrite)
     output.parent.mkdir(parents=True, exist_ok=True)
-    images.remove_abandoned(output)
+    files.remove_abandoned(output)
     part = output.with_name(f".{output.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with av.open(str(source)) as film, _create(part, output) as result:

@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from kddn import batch
+from kddn import batch, watching
 from kddn.batch import Destination, Job, Row, Settings
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
@@ -118,7 +118,7 @@ def dehaze(
     total: int | None = None
     work: Iterable[Job]
     if watch is not None:
-        work = batch.watch(watch, destination, recursive=recursive)
+        work = watching.watch(watch, destination, recursive=recursive)
     else:
         work = destination.jobs(batch.find(arguments, recursive=recursive, suffix=suffix))
         total = len(work)

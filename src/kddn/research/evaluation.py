@@ -1,15 +1,10 @@
-"""Systems on data sets, by named protocols, through the runtime that users run.
-
-Several images share a scene, so the 95% intervals resample scenes, not images.
-"""
+"""Systems on data sets, by named protocols, through the runtime that users run."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +21,7 @@ from kddn.research.data.sets import Case, find_data_set
 from kddn.research.metrics import ciede2000, ms_ssim, perceptual_distance
 from kddn.research.nets.vgg import load_vgg
 from kddn.research.protocols import PROTOCOLS
+from kddn.research.scores import Look, Score, Summary, summarize
 from kddn.research.weights import load_network
 
 System = Callable[[Tensor], Tensor]
@@ -37,64 +33,6 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 METRICS: dict[str, Metric] = {"ms-ssim": ms_ssim, "ciede2000": ciede2000}
 """What can be measured beside PSNR and SSIM, the same by every protocol. One more, `vgg`, needs
 weights: `kddn.research.metrics.perceptual_distance`."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well one image came out."""
-
-    data: str
-    """The data set."""
-    protocol: str
-    """How it was measured."""
-    system: str
-    """What removed the haze, and by which path."""
-    scene: str
-    """What intervals resample."""
-    image: str
-    """Its name."""
-    figures: dict[str, float]
-    """By metric: `psnr` in dB and `ssim`, and those of `METRICS` that were asked for."""
-    seconds: float
-    """Time to remove the haze, on the machine at hand."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What can be said of a picture without ground truth."""
-
-    data: str
-    system: str
-    image: str
-    contrast: float
-    """Mean gradient of the luma, relative to the hazy picture's."""
-    saturated: float
-    """Share of pixels with a channel at 0 or 1 that was not there in the hazy picture."""
-    dark_channel: float
-    """Mean dark channel: of a clear outdoor picture, near 0."""
-    seconds: float
-
-
-class Estimate(NamedTuple):
-    """A mean, and the ends of its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Means over all images of a set."""
-
-    data: str
-    protocol: str
-    system: str
-    images: int
-    figures: dict[str, Estimate]
-    """By metric."""
-    seconds: float
-    """Median."""
 
 
 def evaluate(
@@ -179,45 +117,6 @@ def score(
                 psnr, ssim = protocol.measure(judged, case.clean)
                 figures = {"psnr": psnr.item(), "ssim": ssim.item(), **more}
                 yield Score(case.data, protocol_name, name, case.scene, case.name, figures, seconds)
-
-
-def summarize(scores: Sequence[Score]) -> list[Summary]:
-    """Means of each system's scores on each set by each protocol, in the order they come in."""
-    groups: dict[tuple[str, str, str], list[Score]] = {}
-    for s in scores:
-        groups.setdefault((s.data, s.protocol, s.system), []).append(s)
-    return [
-        Summary(
-            *of_what,
-            len(group),
-            {metric: estimate(by_scene(group, metric)) for metric in group[0].figures},
-            float(np.median([s.seconds for s in group])),
-        )
-        for of_what, group in groups.items()
-    ]
-
-
-def by_scene(scores: Sequence[Score], metric: str) -> NDArray[np.float64]:
-    """Mean of a figure over each scene's images, in the order the scenes come in.
-
-    An image equal to the truth counts as 100 dB, so that means stay finite.
-    """
-    scenes: dict[str, list[float]] = {}
-    for s in scores:
-        scenes.setdefault(s.scene, []).append(min(s.figures[metric], 100.0))
-    return np.array([np.mean(values) for values in scenes.values()])
-
-
-def estimate(values: NDArray[np.floating]) -> Estimate:
-    """Mean of values, one a scene, and its 95% interval, by resampling them."""
-    return Estimate(float(values.mean()), *bootstrap(values))
-
-
-def bootstrap(values: NDArray[np.floating], *, resamples: int = 2000) -> tuple[float, float]:
-    """Ends of the 95% interval of the mean of values, one a scene, by resampling them."""
-    draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def network_system(weights: Path) -> System:

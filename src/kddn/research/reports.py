@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich import print as show
@@ -20,9 +20,7 @@ from rich.table import Table
 
 from kddn.models import find_model
 from kddn.research.data.sets import Case
-
-if TYPE_CHECKING:
-    from kddn.research.evaluation import Look, Summary
+from kddn.research.scores import Look, Summary
 
 LABELS = {
     "psnr": ("PSNR, dB", 2),
@@ -34,7 +32,7 @@ LABELS = {
 """Of each metric, what it is called in tables, and digits after the point."""
 
 
-def print_tables(summaries: "Sequence[Summary]", looks: "Sequence[Look]") -> None:
+def print_tables(summaries: Sequence[Summary], looks: Sequence[Look]) -> None:
     """Print what was measured against the truth, and what can be said without it."""
     if summaries:
         show(_table(summaries))
@@ -42,7 +40,7 @@ def print_tables(summaries: "Sequence[Summary]", looks: "Sequence[Look]") -> Non
         show(_looks_table(looks))
 
 
-def _table(summaries: "Sequence[Summary]") -> Table:
+def _table(summaries: Sequence[Summary]) -> Table:
     metrics = summaries[0].figures
     heads = [f"{LABELS[metric][0]} (95%)" for metric in metrics]
     table = Table("data", "protocol", "system", "images", *heads, "s an image", box=None)
@@ -58,7 +56,7 @@ def _table(summaries: "Sequence[Summary]") -> Table:
     return table
 
 
-def _looks_table(looks: "Sequence[Look]") -> Table:
+def _looks_table(looks: Sequence[Look]) -> Table:
     table = Table("data", "system", "images", "contrast", "saturated", "dark channel", box=None)
     for data, system in dict.fromkeys((look.data, look.system) for look in looks):
         mine = [look for look in looks if (look.data, look.system) == (data, system)]
@@ -73,7 +71,7 @@ def _looks_table(looks: "Sequence[Look]") -> Table:
     return table
 
 
-def markdown(summaries: "Sequence[Summary]") -> str:
+def markdown(summaries: Sequence[Summary]) -> str:
     """What was measured against the truth, as a table of a page."""
     metrics = summaries[0].figures
     heads = ["data", "protocol", "system", "images"]
@@ -85,7 +83,7 @@ def markdown(summaries: "Sequence[Summary]") -> str:
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def _figures(row: "Summary") -> list[str]:
+def _figures(row: Summary) -> list[str]:
     """Means with their intervals, each with its digits."""
     cells = []
     for metric, (mean, low, high) in row.figures.items():

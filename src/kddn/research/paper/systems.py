@@ -11,10 +11,11 @@ from rich.progress import track
 
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
-from kddn.research.evaluation import Score, Summary, network_system, score, summarize
+from kddn.research.evaluation import network_system, score
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import TABLES_OF_SYSTEMS, Entry
 from kddn.research.reports import write_rows
+from kddn.research.scores import Score, Summary, summarize
 
 _log = logging.getLogger(__name__)
 

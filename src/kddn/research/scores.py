@@ -1,0 +1,108 @@
+"""What was measured, and means of it.
+
+Several images share a scene, so the 95% intervals resample scenes, not images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well one image came out."""
+
+    data: str
+    """The data set."""
+    protocol: str
+    """How it was measured."""
+    system: str
+    """What removed the haze, and by which path."""
+    scene: str
+    """What intervals resample."""
+    image: str
+    """Its name."""
+    figures: dict[str, float]
+    """By metric: `psnr` in dB and `ssim`, and what else was asked for."""
+    seconds: float
+    """Time to remove the haze, on the machine at hand."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What can be said of a picture without ground truth."""
+
+    data: str
+    system: str
+    image: str
+    contrast: float
+    """Mean gradient of the luma, relative to the hazy picture's."""
+    saturated: float
+    """Share of pixels with a channel at 0 or 1 that was not there in the hazy picture."""
+    dark_channel: float
+    """Mean dark channel: of a clear outdoor picture, near 0."""
+    seconds: float
+
+
+class Estimate(NamedTuple):
+    """A mean, and the ends of its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over all images of a set."""
+
+    data: str
+    protocol: str
+    system: str
+    images: int
+    figures: dict[str, Estimate]
+    """By metric."""
+    seconds: float
+    """Median."""
+
+
+def summarize(scores: Sequence[Score]) -> list[Summary]:
+    """Means of each system's scores on each set by each protocol, in the order they come in."""
+    groups: dict[tuple[str, str, str], list[Score]] = {}
+    for s in scores:
+        groups.setdefault((s.data, s.protocol, s.system), []).append(s)
+    return [
+        Summary(
+            *of_what,
+            len(group),
+            {metric: estimate(by_scene(group, metric)) for metric in group[0].figures},
+            float(np.median([s.seconds for s in group])),
+        )
+        for of_what, group in groups.items()
+    ]
+
+
+def by_scene(scores: Sequence[Score], metric: str) -> NDArray[np.float64]:
+    """Mean of a figure over each scene's images, in the order the scenes come in.
+
+    An image equal to the truth counts as 100 dB, so that means stay finite.
+    """
+    scenes: dict[str, list[float]] = {}
+    for s in scores:
+        scenes.setdefault(s.scene, []).append(min(s.figures[metric], 100.0))
+    return np.array([np.mean(values) for values in scenes.values()])
+
+
+def estimate(values: NDArray[np.floating]) -> Estimate:
+    """Mean of values, one a scene, and its 95% interval, by resampling them."""
+    return Estimate(float(values.mean()), *bootstrap(values))
+
+
+def bootstrap(values: NDArray[np.floating], *, resamples: int = 2000) -> tuple[float, float]:
+    """Ends of the 95% interval of the mean of values, one a scene, by resampling them."""
+    draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
+    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
