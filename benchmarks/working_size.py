@@ -11,7 +11,8 @@ from pathlib import Path
 
 from kddn import Dehazer
 from kddn.research.data.sets import DATA_SETS
-from kddn.research.evaluation import Score, runtime_system, score
+from kddn.research.evaluation import runtime_system, score
+from kddn.research.scores import Score
 
 
 def main(data: str, root: Path, model: str, sizes: list[int]) -> None:
@@ -24,7 +25,7 @@ def main(data: str, root: Path, model: str, sizes: list[int]) -> None:
     ]
     for name in systems:
         own = [score for score in scores if score.system == name]
-        psnr, ssim = (statistics.mean(getattr(s, key) for s in own) for key in ("psnr", "ssim"))
+        psnr, ssim = (statistics.mean(s.figures[key] for s in own) for key in ("psnr", "ssim"))
         seconds = statistics.median(s.seconds for s in own)
         print(f"{name} px: {psnr:.2f} dB, {ssim:.4f}, {seconds:.3f} s an image")
 

@@ -1,0 +1,122 @@
+"""What holds a student back: short runs of equal length, each with one thing changed.
+
+python benchmarks/short_runs.py NYU OUTPUT [--vgg FILE] [--teacher FILE] [--seeds N] [NAME ...]
+
+Every run sees 4,008 whole rooms at about a fifth of their size (recipe `scaled-down`, preset
+`small`, L1) unless its change says otherwise. Measured on all 500 validation images at a fifth of
+their size. What is trained already is not trained again.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kddn.research.cli import train
+from kddn.research.data.sets.nyu import nyu_cases
+from kddn.research.evaluation import network_system, score
+from kddn.research.reports import write_rows
+from kddn.research.scores import Estimate, Score, by_scene, estimate
+
+_IMITATE = {"imitation": 1.0, "density": "transmission"}
+
+CHANGES: dict[str, list[str]] = {
+    "as it is": [],
+    "half the learning rate": ["--model.optimization.learning_rate=5.0e-4"],
+    "twice the learning rate": ["--model.optimization.learning_rate=2.0e-3"],
+    "batches of 2": ["--data.batch.size=2", "--data.epoch_length=668"],
+    "batches of 8": ["--data.batch.size=8", "--data.epoch_length=167"],
+    "crops of 80": ["--data.batch.crop=80"],
+    "turned by 90 degrees too": ["--data.batch.full_turns=true"],
+    "ITS's airlight alone": ["--data.haze.white=0.0"],
+    "hazy images through JPEG": ["--data.haze.camera.jpeg=1.0"],
+    "no global residual": ['--model.network={"class_path": "kddn.research.nets.Student", '
+                           '"init_args": {"config": {"width": 32}}}'],
+    "no averaging": ["--trainer.callbacks=null"],
+    "perceptual": ['--model.losses={"perceptual": 1.0}'],
+    "imitation, pairs of the text": [f"--model.losses={json.dumps(_IMITATE)}"],
+    "imitation, pairs of the t-SNE": [f'--model.losses={json.dumps(_IMITATE | {"pairs": "tsne"})}'],
+    "imitation, all pairs": [f'--model.losses={json.dumps(_IMITATE | {"pairs": "all"})}'],
+}  # fmt: skip
+"""Options of a run by what they change."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row of the table. Intervals are of 95%, over scenes."""
+
+    change: str
+    psnr: Estimate
+    """dB, mean over images and seeds."""
+    of_seeds: str
+    gain: Estimate
+    """dB over the run as it is."""
+
+
+def main(nyu: Path, output: Path, seeds: int, vgg: Path, teacher: Path, names: list[str]) -> None:
+    """Train, measure, and write images.csv, table.csv and table.md."""
+    systems = {}
+    for seed in range(seeds):
+        for name in ["as it is", *(name for name in names if name != "as it is")]:
+            folder = output / name.replace(" ", "-").replace(",", "").replace("'", "") / str(seed)
+            if not (weights := folder / "weights.safetensors").is_file():
+                options = list(CHANGES[name])
+                options += [f"--model.losses.vgg={vgg}"] if name == "perceptual" else []
+                options += [f"--model.losses.teacher={teacher}"] if "imitation" in name else []
+                run(nyu, folder, seed, options)
+            systems[f"{name}/{seed}"] = network_system(weights)
+    scores = [s for s in score(systems, nyu_cases(nyu, scale=0.2)) if isinstance(s, Score)]
+    write_rows(output / "images.csv", scores)
+    psnrs = {name: by_scene([s for s in scores if s.system == name], "psnr") for name in systems}
+    rows = [row(name, psnrs) for name in dict.fromkeys(each.split("/")[0] for each in systems)]
+    write_rows(output / "table.csv", rows)
+    lines = ["| change | PSNR, dB (95%) | of each seed | gain, dB (95%) |", "|---|---|---|---|"]
+    for r in rows:
+        gain = "" if r.change == "as it is" else "{:+.2f} ({:+.2f} to {:+.2f})".format(*r.gain)
+        psnr = "{:.2f} ({:.2f} to {:.2f})".format(*r.psnr)
+        lines.append(f"| {r.change} | {psnr} | {r.of_seeds} | {gain} |")
+    (output / "table.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def run(nyu: Path, folder: Path, seed: int, options: list[str]) -> None:
+    """Train one."""
+    logger = {
+        "class_path": "lightning.pytorch.loggers.CSVLogger",
+        "init_args": {"save_dir": str(folder), "name": "", "version": ""},
+    }
+    train(
+        "student",
+        [
+            "--config=scaled-down",
+            "--model.network=small",
+            f"--data.root={nyu}",
+            f"--seed_everything={seed}",
+            f"--data.seed={seed}",
+            f"--trainer.logger={json.dumps(logger)}",
+            f"--trainer.default_root_dir={folder}",
+            *options,
+        ],
+    )
+
+
+def row(name: str, psnrs: dict[str, np.ndarray]) -> Change:
+    """Means over seeds, and over those of the run as it is."""
+    mine = np.array([values for key, values in psnrs.items() if key.split("/")[0] == name])
+    base = np.array([values for key, values in psnrs.items() if key.split("/")[0] == "as it is"])
+    of_seeds = " ".join(f"{mean:.2f}" for mean in mine.mean(1))
+    return Change(name, estimate(mine.mean(0)), of_seeds, estimate(mine.mean(0) - base.mean(0)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nyu", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--vgg", type=Path)
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("names", nargs="*", default=list(CHANGES))
+    asked = parser.parse_args()
+    main(asked.nyu, asked.output, asked.seeds, asked.vgg, asked.teacher, asked.names)
