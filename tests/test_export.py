@@ -79,3 +79,27 @@ def test_the_shipped_onnx_is_the_shipped_safetensors():
         (clear,) = session.run(None, {"hazy": hazy.numpy()})
         with torch.no_grad():
             np.testing.assert_allclose(clear, network(hazy).clamp(0, 1).numpy(), atol=1e-4)
+
+
+def test_half_the_size_gives_the_same_picture(tmp_path):
+    torch.manual_seed(0)
+    save_network(Student(StudentConfig(width=32, groups=2)), tmp_path / "weights.safetensors")
+    sizes = []
+    for name in ("whole", "half"):
+        model = tmp_path / f"{name}.onnx"
+        options = {"working_size": 64, "summary": "Mine.", "half": name == "half"}
+        export(tmp_path / "weights.safetensors", model, **options)
+        stored = (model, model.with_suffix(".safetensors"))
+        sizes.append([path.stat().st_size for path in stored])
+    assert all(half < 0.6 * whole for whole, half in zip(*sizes, strict=True))
+    hazy = torch.rand(1, 3, 44, 60)
+    clear = [
+        onnxruntime.InferenceSession(tmp_path / f"{name}.onnx").run(None, {"hazy": hazy.numpy()})[0]
+        for name in ("whole", "half")
+    ]
+    assert 0 < np.abs(clear[0] - clear[1]).max() < 0.01
+    network = load_network(tmp_path / "half.safetensors")
+    assert next(network.parameters()).dtype == torch.float32
+    with torch.no_grad():
+        expected = network(hazy).clamp(0, 1).numpy()
+    np.testing.assert_allclose(clear[1], expected, atol=1e-4)

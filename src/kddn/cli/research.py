@@ -224,6 +224,7 @@ def export(
     *,
     working_size: int,
     summary: str,
+    half: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Write trained weights as a model to dehaze with: ONNX, safetensors and a card.
@@ -238,10 +239,17 @@ def export(
         Longest side, in pixels, that the model estimates haze at.
     summary
         One sentence on what it is for.
+    half
+        Store 16 bits a weight: half the size; it is computed with in 32 bits.
     overwrite
         Replace files that exist already.
     """
     research("export").export(
-        weights, output, working_size=working_size, summary=summary, overwrite=overwrite
+        weights,
+        output,
+        working_size=working_size,
+        summary=summary,
+        half=half,
+        overwrite=overwrite,
     )
     print(output)

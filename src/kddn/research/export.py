@@ -6,6 +6,8 @@ import logging
 import warnings
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -27,7 +29,13 @@ class _Clamped(nn.Module):
 
 
 def export(
-    weights: Path, output: Path, *, working_size: int, summary: str, overwrite: bool = False
+    weights: Path,
+    output: Path,
+    *,
+    working_size: int,
+    summary: str,
+    half: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Write `output` (ONNX), and beside it the same weights as safetensors, and the card.
 
@@ -36,6 +44,7 @@ def export(
         output: The `.onnx` file.
         working_size: Longest side, in pixels, that the model estimates haze at.
         summary: One sentence on what it is for.
+        half: Whether to store 16 bits a weight: half the size, and computed with in 32 bits.
         overwrite: Whether existing files may be replaced.
 
     Raises:
@@ -48,9 +57,11 @@ def export(
         if path.exists() and not overwrite and path != weights:
             raise ModelError(f"{path} exists already; ask to overwrite, or name another output")
     network = load_network(weights)
+    if half:
+        network = network.half().float()  # what is stored is what both files hold
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(to_onnx(network))
-    save_network(network, tensors)
+    output.write_bytes(to_onnx(network, half=half))
+    save_network(network.half() if half else network, tensors)
     fields = {
         "summary": summary,
         "working_size": working_size,
@@ -60,8 +71,13 @@ def export(
     card.write_text(json.dumps(fields, indent=2) + "\n")
 
 
-def to_onnx(network: nn.Module) -> bytes:
-    """A network as an ONNX model, input `hazy` and output `clear`, `1 3 h w` with h and w free."""
+def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
+    """A network as an ONNX model, input `hazy` and output `clear`, `1 3 h w` with h and w free.
+
+    Args:
+        network: In eval mode.
+        half: Whether to store 16 bits a weight.
+    """
     example = torch.rand(1, 3, 92, 124)
     free = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -86,5 +102,23 @@ def to_onnx(network: nn.Module) -> bytes:
         value.ClearField("metadata_props")
     model.graph.ClearField("metadata_props")
     model.ClearField("metadata_props")
+    if half:
+        _store_in_half(model.graph)
     content: bytes = model.SerializeToString()
     return content
+
+
+_WORTH = 1024
+"""Values from which a weight is stored in 16 bits."""
+
+
+def _store_in_half(graph: onnx.GraphProto) -> None:
+    """Store large weights in 16 bits, and cast them when the model is loaded."""
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _WORTH:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        cast = onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+        graph.node.insert(0, cast)
