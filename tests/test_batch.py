@@ -87,11 +87,18 @@ def test_where_one_picture_goes(tree, tmp_path, monkeypatch):
         ({"format": "png"}, "in/a-dehazed.png"),
         ({"format": ".webp", "output": "out/"}, "out/a.webp"),
         ({"output": "b.png"}, "b.png"),
-        ({"output": "in"}, "in/a.jpg"),
+        ({"output": "in", "format": "bmp"}, "in/a.bmp"),
         ({"in_place": True}, "in/a.jpg"),
         ({"output": "{folder}/{model}/{stem}{suffix}", "model": "m"}, "in/m/a.jpg"),
     ]:
         assert planned(destination, one) == {one: expected}
+
+
+@pytest.mark.parametrize("output", ["in", "./in/../in/a.jpg", "{folder}/{stem}{suffix}"])
+def test_no_result_replaces_its_picture_unasked(tree, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KddnError, match=r"in/a.jpg would be replaced .* or say --in-place"):
+        planned({"output": output}, "in/a.jpg")
 
 
 def test_no_two_results_go_to_one_place(tree, tmp_path, monkeypatch):

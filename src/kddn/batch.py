@@ -90,10 +90,10 @@ class Destination:
             raise KddnError(f"--output {self.output!r} is no template ({error})") from error
 
     def jobs(self, found: "Found") -> list[Job]:
-        """Where each picture's result goes; no two to the same place.
+        """Where each picture's result goes: no two to the same place, and none over its picture.
 
         Raises:
-            KddnError: If two do nevertheless.
+            KddnError: If one would nevertheless.
         """
         sources = found.pictures
         jobs = [Job(source, self._place(source, found)) for source in sources]
@@ -107,6 +107,11 @@ class Destination:
         ]
         places: dict[Path, Path] = {}
         for job in jobs:
+            if not self.in_place and _is_same(job.output, job.source):
+                raise KddnError(
+                    f"{job.source} would be replaced by its result; name another --output, "
+                    "or say --in-place"
+                )
             other = places.setdefault(job.output, job.source)
             if other != job.source:
                 raise KddnError(
@@ -131,6 +136,11 @@ class Destination:
         if found.single and not (output.is_dir() or self.output.endswith(("/", os.sep))):
             return output.with_suffix(ending) if self.format else output
         return output / Path(os.path.relpath(source, found.base)).with_suffix(ending)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, whatever they are written like."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 @dataclass(frozen=True)

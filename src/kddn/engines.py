@@ -79,7 +79,13 @@ class OnnxEngine:
 
     def __call__(self, image: Floats) -> Floats:
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
-        clear: Floats = self._session.run(None, {"hazy": batch})[0][0]
+        try:
+            clear: Floats = self._session.run(None, {"hazy": batch})[0][0]
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            raise ModelError(
+                f"the network stopped on {batch.shape[3]}x{batch.shape[2]} pixels ({error}); "
+                "try a smaller working size"
+            ) from error
         return clear.transpose(1, 2, 0)
 
 
