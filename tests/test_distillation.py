@@ -179,3 +179,21 @@ def test_what_a_loss_needs_must_be_given(config, cause):
 def test_impossible_weights_are_refused(bad):
     with pytest.raises(ValueError, match=r"must|need"):
         Losses(**bad)
+
+
+def test_a_mentor_is_followed_on_the_same_hazy_image(tmp_path):
+    student, _ = networks()
+    torch.manual_seed(3)
+    mentor = Student(StudentConfig(width=8, blocks=1))
+    save_network(mentor, tmp_path / "mentor.safetensors")
+    weights = Losses(reconstruction=0.0, mentoring=2.0, mentor=tmp_path / "mentor.safetensors")
+    objective = Objective(student, weights)
+    terms = objective(student, batch())
+    assert list(terms) == ["mentoring"]
+    expected = 2 * (student(batch().hazy) - mentor.eval()(batch().hazy)).abs().mean()
+    torch.testing.assert_close(terms["mentoring"], expected)
+    terms["mentoring"].backward()
+    assert student.backbone.group6.tail.conv.weight.grad.abs().sum() > 0
+    assert not list(objective.parameters())  # the mentor is not trained along
+    with pytest.raises(ModelError, match=r"give losses\.mentor"):
+        Objective(student, Losses(mentoring=1.0))
