@@ -2,6 +2,8 @@
 
 import csv
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -217,3 +219,23 @@ def test_what_is_unknown_is_named_with_what_is_known(nyu, tmp_path):
         evaluate({"nyu": nyu}, ["dcp"], protocols=["mine"])
     with pytest.raises(DataError, match="holds no images"):
         list(DATA_SETS["real"].cases(tmp_path))
+
+
+def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    seen = []
+
+    def fade(image):
+        seen.append(image)
+        return 1.25
+
+    monkeypatch.setitem(sys.modules, "pyfade", SimpleNamespace(fade=fade))
+    evaluate({"real": tmp_path}, ["dcp"], output=tmp_path / "out")
+    assert seen[0].dtype == np.uint8
+    np.testing.assert_array_equal(seen[0], np.asarray(Image.open(tmp_path / "a.png")))
+    assert "1.25" in capsys.readouterr().out
+    with (tmp_path / "out/looks.csv").open() as file:
+        assert [line["fade"] for line in csv.DictReader(file)] == ["1.25", "1.25"]
+    monkeypatch.setitem(sys.modules, "pyfade", None)
+    evaluate({"real": tmp_path}, ["dcp"])
+    assert "FADE" not in capsys.readouterr().out

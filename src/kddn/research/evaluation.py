@@ -165,8 +165,17 @@ def _look(case: Case, system: str, clear: Tensor, seconds: float) -> Look:
         _gradient(after) / max(_gradient(before), 1e-9),
         float((ends[1] & ~ends[0]).any(axis=2).mean()),
         float(dark_channel(after).mean()),
+        _fade(after),
         seconds,
     )
+
+
+def _fade(image: NDArray[np.float32]) -> float | None:
+    try:
+        from pyfade import fade
+    except ImportError:
+        return None
+    return float(fade((image * 255).round().astype(np.uint8)))
 
 
 def _gradient(image: NDArray[np.float32]) -> float:

@@ -57,9 +57,11 @@ def _table(summaries: Sequence[Summary]) -> Table:
 
 
 def _looks_table(looks: Sequence[Look]) -> Table:
-    table = Table("data", "system", "images", "contrast", "saturated", "dark channel", box=None)
+    heads = ["data", "system", "images", "contrast", "saturated", "dark channel"]
+    table = Table(*heads, *["FADE"] * (looks[0].fade is not None), box=None)
     for data, system in dict.fromkeys((look.data, look.system) for look in looks):
         mine = [look for look in looks if (look.data, look.system) == (data, system)]
+        fades = [look.fade for look in mine if look.fade is not None]
         table.add_row(
             data,
             system,
@@ -67,6 +69,7 @@ def _looks_table(looks: Sequence[Look]) -> Table:
             f"x{np.mean([look.contrast for look in mine]):.2f}",
             f"{np.mean([look.saturated for look in mine]):.2%}",
             f"{np.mean([look.dark_channel for look in mine]):.3f}",
+            *([f"{np.mean(fades):.2f}"] if fades else []),
         )
     return table
 

@@ -44,6 +44,8 @@ class Look:
     """Share of pixels with a channel at 0 or 1 that was not there in the hazy picture."""
     dark_channel: float
     """Mean dark channel: of a clear outdoor picture, near 0."""
+    fade: float | None
+    """Fog density (Choi, You and Bovik, TIP 2015), where fade-python is installed."""
     seconds: float
 
 
