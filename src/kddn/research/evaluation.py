@@ -131,17 +131,28 @@ def network_system(weights: Path) -> System:
     return dehaze
 
 
-def find_systems(models: Sequence[str], device: str = "auto") -> Iterator[tuple[str, System]]:
-    """The hazy input, then each model by each of its paths, as `evaluate` takes them."""
+def find_systems(
+    models: Sequence[str], device: str = "auto", *, both_paths: bool = True
+) -> Iterator[tuple[str, System]]:
+    """The hazy input, then each model, as `evaluate` takes them.
+
+    Args:
+        models: Names, `.onnx` files or weights.
+        device: Where the models run.
+        both_paths: Whether models of the runtime come at full resolution too, beside the working
+            size that users get.
+    """
     yield "hazy", lambda hazy: hazy
     for name in models:
         if Path(name).suffix in (".safetensors", ".ckpt"):
             yield Path(name).stem, network_system(Path(name))
             continue
         dehazer = Dehazer(name, device)
-        if dehazer.working_size < 620:
+        at_working_size = dehazer.working_size < 620
+        if at_working_size:
             yield f"{dehazer.model.name} @{dehazer.working_size}", runtime_system(dehazer)
-        yield f"{dehazer.model.name} full", runtime_system(dehazer, full_resolution=True)
+        if both_paths or not at_working_size:
+            yield f"{dehazer.model.name} full", runtime_system(dehazer, full_resolution=True)
 
 
 def runtime_system(dehazer: Dehazer, *, full_resolution: bool = False) -> System:

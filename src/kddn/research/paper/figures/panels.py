@@ -32,7 +32,7 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
     cases = list(find_data_set(name).cases(root))
     wanted = min(material.images or images, len(cases))
     shown = list(islice(cases, 0, None, max(1, len(cases) // wanted)))[:wanted]
-    systems = dict(find_systems(material.models))
+    systems = dict(find_systems(material.models, both_paths=False))
     columns = len(systems) + (shown[0].clean is not None)
     figure = Figure(figsize=(2.2 * columns, 1.9 * len(shown)), layout="constrained")
     grid = figure.subplots(len(shown), columns, squeeze=False)
