@@ -79,7 +79,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
     metrics = summaries[0].figures
     heads = ["data", "protocol", "system", "images"]
     heads += [f"{LABELS[metric][0]} (95%)" for metric in metrics] + ["s an image"]
-    lines = [" | ".join(heads), "|".join(["---"] * len(heads))]
+    lines = [" | ".join(heads), " | ".join(["---"] * len(heads))]
     for row in summaries:
         cells = [row.data, row.protocol, row.system, str(row.images), *_figures(row)]
         lines.append(" | ".join([*cells, f"{row.seconds:.3f}"]))
