@@ -389,19 +389,28 @@ def test_watching_takes_files_once_they_are_whole(folder):
     command = [sys.executable, "-m", "kddn", "dehaze", "--watch", "inbox", "-o", "out"]
     content = (folder / "a.jpg").read_bytes()
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, interrupts are ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        (folder / "inbox/a.jpg").write_bytes(content[:-2000])
-        time.sleep(3)
-        assert not (folder / "out").exists()
-        (folder / "inbox/a.jpg").write_bytes(content)
-        for _ in range(400):
-            if (folder / "out/a.jpg").exists():
-                break
-            time.sleep(0.05)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=20)
+        try:
+            (folder / "inbox/a.jpg").write_bytes(content[:-2000])
+            time.sleep(3)
+            assert not (folder / "out").exists()
+            (folder / "inbox/a.jpg").write_bytes(content)
+            for _ in range(400):
+                if (folder / "out/a.jpg").exists():
+                    break
+                time.sleep(0.05)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert out == "out/a.jpg\n", errors
     assert process.returncode == 130
     assert pixels(folder / "out/a.jpg").shape == (300, 400, 3)
