@@ -34,6 +34,10 @@ CONTAINERS = {
     ".webm": "webm",
     ".avi": "avi",
     ".ts": "mpegts",
+    ".mts": "mpegts",
+    ".m2ts": "mpegts",
+    ".flv": "flv",
+    ".3gp": "3gp",
 }
 """Endings of films, and what FFmpeg calls their containers."""
 
@@ -127,7 +131,9 @@ def dehaze_film(
         done.sha256 = _sha256(part)
         part.replace(output)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{source} cannot be done ({error}); is it a whole film?") from error
+        raise VideoError(
+            f"{source} cannot be done ({error}); see that it is whole, or try --format mkv"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
@@ -217,20 +223,28 @@ class _Film:
                 self.broken.append(packet.pts)
 
     def _frame(self, frame: "VideoFrame", done: FilmResult) -> None:
-        if frame.pts is None:
-            raise VideoError(
-                f"{self.source} has frames without a time; repack it with ffmpeg first"
-            )
+        pts = self._time(frame)
         if frame.is_corrupt and self.last is not None:
-            self.broken.append(frame.pts)
-            self._hold_until(frame.pts + 1, done)
+            self.broken.append(pts)
+            self._hold_until(pts + 1, done)
             return
-        self._hold_until(frame.pts, done)
+        self._hold_until(pts, done)
         self.last = self._clear(frame)
         if self.encoder is None:
             self.encoder = self._encoder(frame)
             done.size = self.last.shape[1], self.last.shape[0]
-        self._encode(frame.pts, frame.duration, done)
+        self._encode(pts, frame.duration, done)
+
+    def _time(self, frame: "VideoFrame") -> int:
+        """When a frame is shown."""
+        if self.film.format.name == "avi" and frame.dts is not None:
+            # AVI knows only the order of decoding, which runs ahead where frames are reordered.
+            stream = self.pictures
+            ticks = 1 / (stream.average_rate * self.tick) if stream.average_rate else Fraction(1)
+            return frame.dts - round(stream.codec_context.reorder_depth * ticks)
+        if frame.pts is None:
+            raise VideoError(f"{self.source}: a frame has no time; repack the film with ffmpeg")
+        return frame.pts
 
     def _hold_until(self, pts: int | None, done: FilmResult) -> None:
         """Show the last frame at the times of broken ones, up to a time."""
@@ -268,6 +282,8 @@ class _Film:
         source = self.pictures.codec_context
         name, options = _ENCODERS.get(source.name.removeprefix("lib"), _ENCODERS["h264"])
         rate = self.pictures.average_rate or self.pictures.guessed_rate
+        if self.result.format.name == "avi" and name == "libx264":
+            options = {**options, "bf": "0"}  # see _time
         stream = cast("VideoStream", self.result.add_stream(name, rate=rate, options=dict(options)))
         target = stream.codec_context
         target.height, target.width = self.last.shape[:2]
