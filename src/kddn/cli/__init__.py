@@ -7,6 +7,9 @@ from cyclopts import App
 from kddn import __version__
 from kddn.errors import KddnError
 
+PIPE = "/dev/stdin"
+"""What a bare `-` stands for, which would be taken for an option."""
+
 app = App(
     name="kddn",
     help="Remove haze from photographs; train and check what does it.",
@@ -39,8 +42,7 @@ app.command(
 def main() -> None:
     """Run the command line; errors that a person can mend end it with one line and status 1."""
     try:
-        # A bare `-` would be taken for an option.
-        app(["/dev/stdin" if word == "-" else word for word in sys.argv[1:]])
+        app([PIPE if word == "-" else word for word in sys.argv[1:]])
     except KddnError as error:
         sys.exit(f"kddn: {error}")
     except BrokenPipeError:

@@ -13,15 +13,13 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from kddn import batch, watching
 from kddn.batch import Destination, Job, Row, Settings
+from kddn.cli import PIPE
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.models import DEFAULT
 from kddn.video import is_film
 
 Flag = Parameter(negative=())
-
-PIPE = "/dev/stdin"
-"""What `-` stands for."""
 
 
 def dehaze(

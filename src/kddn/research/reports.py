@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from rich import print as show
+from rich.console import Console
 from rich.table import Table
 
 from kddn.models import find_model
@@ -108,6 +109,14 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
         writer = csv.DictWriter(file, max(flat, key=len), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
+
+
+def write_table(folder: Path, scores: Sequence[Any], rows: Sequence[Any], page: str) -> None:
+    """Write images.csv, table.csv and table.md, and print the last."""
+    write_rows(folder / "images.csv", scores)
+    write_rows(folder / "table.csv", rows)
+    (folder / "table.md").write_text(page)
+    Console().print(page, soft_wrap=True)
 
 
 def _flat(row: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
 from kddn.errors import KddnError
@@ -15,7 +14,7 @@ from kddn.research.evaluation import network_system, score
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.paper.runs import Runs, losses_of
 from kddn.research.paper.tables import TABLES, Row
-from kddn.research.reports import write_rows
+from kddn.research.reports import write_table
 from kddn.research.scores import Score, bootstrap, by_scene
 
 
@@ -78,11 +77,7 @@ def reproduce(
     images = track(cases, "Images", total=scenes * len(SOTS_INDICES))
     scores = [result for result in score(systems, images) if isinstance(result, Score)]
     results = compare(rows, scores)
-    write_rows(runs.output / "images.csv", scores)
-    write_rows(runs.output / "table.csv", results)
-    page = markdown(results)
-    (runs.output / "table.md").write_text(page)
-    Console().print(page, soft_wrap=True)
+    write_table(runs.output, scores, results, markdown(results))
     return results
 
 

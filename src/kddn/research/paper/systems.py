@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from kddn.errors import DataError, KddnError
@@ -14,7 +13,7 @@ from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation import network_system, score
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import TABLES_OF_SYSTEMS, Entry
-from kddn.research.reports import write_rows
+from kddn.research.reports import write_table
 from kddn.research.scores import Score, Summary, summarize
 
 _log = logging.getLogger(__name__)
@@ -94,11 +93,7 @@ def reproduce_systems(
         if judged[name] in wanted
         for entry in entries
     ]
-    write_rows(runs.output / "images.csv", scores)
-    write_rows(runs.output / "table.csv", placings)
-    page = markdown(placings)
-    (runs.output / "table.md").write_text(page)
-    Console().print(page, soft_wrap=True)
+    write_table(runs.output, scores, placings, markdown(placings))
     return placings
 
 

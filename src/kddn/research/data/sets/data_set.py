@@ -222,8 +222,7 @@ class DataSet:
         for scene in self.scenes or ():
             for haze in self.hazes:
                 if (scene, haze) not in there:
-                    image = f"haze {haze} of scene {scene}" if haze else f"hazy scene {scene}"
-                    yield Problem("missing", f"{image} ({self.example})")
+                    yield Problem("missing", f"{_image(scene, haze)} ({self.example})")
             if self.clear and scene not in listing.clear:
                 yield Problem("missing", f"clean scene {scene} ({self.example})")
         if self.count is not None and len(listing.hazy) < self.count:
@@ -243,14 +242,14 @@ class DataSet:
         twice = Counter((g["scene"], g.get("haze", "")) for _, g in listing.hazy)
         for (scene, haze), times in twice.items():
             if times > 1 and self.hazy != ANY_PICTURE:
-                image = f"haze {haze} of scene {scene}" if haze else f"hazy scene {scene}"
-                yield Problem("extra", f"{image} is there {times} times")
+                yield Problem("extra", f"{_image(scene, haze)} is there {times} times")
 
     def _look(self, path: Path, groups: dict[str, str], listing: _Listing) -> Problem | None:
         """A hazy image, and its sizes beside those of its clean one."""
         if problem := _read_error(path):
             return problem
         size = _size(path)
+        assert size is not None
         if self.size is not None and size != self.size:
             return Problem("wrong size", f"{path}: {_by(size)}, not {_by(self.size)}")
         clear = _look_up(listing.clear, groups)
@@ -259,7 +258,8 @@ class DataSet:
             if self.clear is None or known:  # known ones are counted as missing already
                 return None
             return Problem("missing", f"the clean image of {path} ({self.example})")
-        if _read_error(clear) is None and not fits(size, other := _size(clear)):
+        other = _size(clear)  # whether it is whole is told once, not with each hazy image
+        if other is not None and not fits(size, other):
             return Problem("wrong size", f"{path}: {_by(size)}, but {clear.name} is {_by(other)}")
         return None
 
@@ -281,9 +281,17 @@ def _read_error(path: Path) -> Problem | None:
     return None
 
 
-def _size(path: Path) -> Size:
-    with Image.open(path) as image:
-        return image.size
+def _size(path: Path) -> Size | None:
+    """A picture's size; None if not even that can be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError:
+        return None
+
+
+def _image(scene: str, haze: str) -> str:
+    return f"haze {haze} of scene {scene}" if haze else f"hazy scene {scene}"
 
 
 def _by(size: Size) -> str:
