@@ -1,6 +1,7 @@
 """What holds a student back: short runs of equal length, each with one thing changed.
 
-python benchmarks/short_runs.py NYU OUTPUT [--vgg FILE] [--teacher FILE] [--seeds N] [NAME ...]
+python benchmarks/short_runs.py NYU OUTPUT [--vgg FILE] [--teacher FILE] [--mentor FILE]
+    [--seeds N] [NAME ...]
 
 Every run sees 4,008 whole rooms at about a fifth of their size (recipe `scaled-down`, preset
 `small`, L1) unless its change says otherwise. Measured on all 500 validation images at a fifth of
@@ -22,6 +23,11 @@ from kddn.research.scores import Estimate, Score, by_scene, estimate
 
 _IMITATE = {"imitation": 1.0, "density": "transmission"}
 
+
+def _losses(**losses: object) -> str:
+    return f"--model.losses={json.dumps(losses)}"
+
+
 CHANGES: dict[str, list[str]] = {
     "as it is": [],
     "half the learning rate": ["--model.optimization.learning_rate=5.0e-4"],
@@ -31,16 +37,26 @@ CHANGES: dict[str, list[str]] = {
     "crops of 80": ["--data.batch.crop=80"],
     "turned by 90 degrees too": ["--data.batch.full_turns=true"],
     "ITS's airlight alone": ["--data.haze.white=0.0"],
+    "SOTS's airlight alone": ["--data.haze.white=1.0"],
     "hazy images through JPEG": ["--data.haze.camera.jpeg=1.0"],
     "no global residual": ['--model.network={"class_path": "kddn.research.nets.Student", '
                            '"init_args": {"config": {"width": 32}}}'],
     "no averaging": ["--trainer.callbacks=null"],
-    "perceptual": ['--model.losses={"perceptual": 1.0}'],
-    "imitation, pairs of the text": [f"--model.losses={json.dumps(_IMITATE)}"],
-    "imitation, pairs of the t-SNE": [f'--model.losses={json.dumps(_IMITATE | {"pairs": "tsne"})}'],
-    "imitation, all pairs": [f'--model.losses={json.dumps(_IMITATE | {"pairs": "all"})}'],
+    "2.2 times as long, as the perceptual loss is": ["--data.epoch_length=735"],
+    "perceptual": [_losses(perceptual=1.0)],
+    "perceptual at a tenth": [_losses(perceptual=0.1)],
+    "perceptual up to relu3_1": [_losses(perceptual=1.0, vgg_weights=[1, 1, 1, 0, 0])],
+    "imitation, pairs of the text": [_losses(**_IMITATE)],
+    "imitation, pairs of the t-SNE": [_losses(**_IMITATE, pairs="tsne")],
+    "imitation, all pairs": [_losses(**_IMITATE, pairs="all")],
+    "perceptual and imitation": [_losses(perceptual=1.0, **_IMITATE)],
+    "a mentor": [_losses(mentoring=1.0)],
+    "a mentor and imitation": [_losses(mentoring=1.0, **_IMITATE)],
 }  # fmt: skip
 """Options of a run by what they change."""
+
+NEEDS = {"perceptual": "vgg", "imitation": "teacher", "mentoring": "mentor"}
+"""The file that a loss needs."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +71,24 @@ class Change:
     """dB over the run as it is."""
 
 
-def main(nyu: Path, output: Path, seeds: int, vgg: Path, teacher: Path, names: list[str]) -> None:
-    """Train, measure, and write images.csv, table.csv and table.md."""
+def main(nyu: Path, output: Path, seeds: int, files: dict[str, Path], names: list[str]) -> None:
+    """Train, measure, and write images.csv, table.csv and table.md.
+
+    Args:
+        nyu: NYU's folder.
+        output: Where runs and tables go.
+        seeds: Runs of each change.
+        files: What losses need, by their names in `Losses`.
+        names: Which changes.
+    """
     systems = {}
     for seed in range(seeds):
         for name in ["as it is", *(name for name in names if name != "as it is")]:
             folder = output / name.replace(" ", "-").replace(",", "").replace("'", "") / str(seed)
             if not (weights := folder / "weights.safetensors").is_file():
-                options = list(CHANGES[name])
-                options += [f"--model.losses.vgg={vgg}"] if name == "perceptual" else []
-                options += [f"--model.losses.teacher={teacher}"] if "imitation" in name else []
-                run(nyu, folder, seed, options)
+                needed = [NEEDS[loss] for loss in NEEDS if f'"{loss}"' in " ".join(CHANGES[name])]
+                paths = [f"--model.losses.{need}={files[need]}" for need in needed]
+                run(nyu, folder, seed, CHANGES[name] + paths)
             systems[f"{name}/{seed}"] = network_system(weights)
     scores = [s for s in score(systems, nyu_cases(nyu, scale=0.2)) if isinstance(s, Score)]
     write_rows(output / "images.csv", scores)
@@ -114,9 +137,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nyu", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--vgg", type=Path)
-    parser.add_argument("--teacher", type=Path)
+    for file in NEEDS.values():
+        parser.add_argument(f"--{file}", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("names", nargs="*", default=list(CHANGES))
     asked = parser.parse_args()
-    main(asked.nyu, asked.output, asked.seeds, asked.vgg, asked.teacher, asked.names)
+    given = {file: getattr(asked, file) for file in NEEDS.values()}
+    main(asked.nyu, asked.output, asked.seeds, given, asked.names)

@@ -1,6 +1,7 @@
 """The paper's figures: what they show, and that each is drawn by its command."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,19 @@ def test_panels_are_titled_and_measured(nyu, files, two_scenes):
     )
     assert figure.axes[0].get_xlabel() == expected
     assert figure.axes[2].get_xlabel() == "PSNR / SSIM"
+
+
+def test_images_are_chosen_by_name(nyu, files, two_scenes):
+    models = [str(files / "aod.safetensors")]
+    material = Material(data={"nyu": nyu}, models=models, chosen=["1351_10", "1350_2"])
+    figure = FIGURES["figure10"](material)
+    shown = [np.asarray(figure.axes[row * 3].images[0].get_array()) for row in range(2)]
+    cases = {case.name: case for case in DATA_SETS["nyu"].cases(nyu)}
+    for image, name in zip(shown, material.chosen, strict=True):
+        np.testing.assert_allclose(image, cases[name].hazy[0].permute(1, 2, 0), atol=1e-6)
+    unknown = replace(material, chosen=["1350_11"])
+    with pytest.raises(KddnError, match=r"no image 1350_11 among 20; they are called 1350_1, "):
+        FIGURES["figure10"](unknown)
 
 
 def test_densities_are_those_of_equation_6(nyu, two_scenes):

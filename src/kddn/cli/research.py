@@ -139,6 +139,7 @@ def reproduce(
     scale: float = 1.0,
     scenes: int = 50,
     images: int | None = None,
+    image: Annotated[list[str], Parameter(negative=())] | None = None,
 ) -> None:
     """Make one of the paper's tables or figures again.
 
@@ -186,6 +187,8 @@ def reproduce(
         For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
     images
         For Tables 3 and 4 and figures, how many images of each data set to use.
+    image
+        For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.
     """
     folders, files = _named(data or []), _named(weights or [])
     if what.startswith("figure"):
@@ -194,7 +197,12 @@ def reproduce(
             curves.setdefault(name, []).append(Path(path))
         figures = research("paper.figures")
         material = figures.Material(
-            data=folders, weights=files, models=model or [], logs=curves, images=images
+            data=folders,
+            weights=files,
+            models=model or [],
+            logs=curves,
+            images=images,
+            chosen=image or (),
         )
         for path in figures.reproduce_figure(what, material, output):
             print(path)

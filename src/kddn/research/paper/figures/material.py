@@ -26,6 +26,8 @@ class Material:
     """`metrics.csv` files of runs, those of one setting under its name."""
     images: int | None = None
     """How many images to show, or to compute from."""
+    chosen: Sequence[str] = ()
+    """Names of the images to show, in their order, for figures that compare systems."""
 
     def only_data(self, wanted: str, *others: str) -> tuple[str, Path]:
         """Name and folder of the data set to draw from.

@@ -1,5 +1,6 @@
 """Figures 4, 7, 9 and 10: what systems make of the same images, side by side."""
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 
@@ -18,7 +19,8 @@ _PROTOCOL = PROTOCOLS["full"]
 def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int) -> Figure:
     """A row an image: hazy, what each of `models` makes of it, and the truth where there is one.
 
-    Under each panel PSNR and SSIM by protocol `full`. Images are taken evenly from the data set.
+    Under each panel PSNR and SSIM by protocol `full`. Images are those that the material
+    chooses, or taken evenly from the data set.
 
     Args:
         material: Needs `models`, and the data set or what can stand in for it.
@@ -30,8 +32,7 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
         raise KddnError("this figure compares systems: give --model NAME, several times")
     name, root = material.only_data(data, *instead)
     cases = list(find_data_set(name).cases(root))
-    wanted = min(material.images or images, len(cases))
-    shown = list(islice(cases, 0, None, max(1, len(cases) // wanted)))[:wanted]
+    shown = _choose(cases, material.chosen) or _evenly(cases, material.images or images)
     systems = dict(find_systems(material.models, both_paths=False))
     columns = len(systems) + (shown[0].clean is not None)
     figure = Figure(figsize=(2.2 * columns, 1.9 * len(shown)), layout="constrained")
@@ -49,6 +50,21 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
     return figure
 
 
+def _choose(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
+    by_name = {case.name: case for case in cases}
+    if missing := [name for name in names if name not in by_name]:
+        raise KddnError(
+            f"there is no image {missing[0]} among {len(cases)}; they are called "
+            f"{', '.join(islice(by_name, 3))} ..."
+        )
+    return [by_name[name] for name in names]
+
+
+def _evenly(cases: Sequence[Case], count: int) -> list[Case]:
+    count = min(count, len(cases))
+    return list(islice(cases, 0, None, max(1, len(cases) // count)))[:count]
+
+
 def _panel(system: System, case: Case) -> tuple[Tensor, str]:
     clear = system(case.hazy)
     if case.clean is None:
@@ -60,4 +76,4 @@ def _panel(system: System, case: Case) -> tuple[Tensor, str]:
 figure4 = partial(draw, data="d-hazy-middlebury", instead=("sots-indoor", "nyu"), images=4)
 figure7 = partial(draw, data="o-haze", instead=("outdoor",), images=3)
 figure9 = partial(draw, data="real", instead=("rtts", "hsts-real"), images=5)
-figure10 = partial(draw, data="dense-haze", instead=("real",), images=1)
+figure10 = partial(draw, data="dense-haze", instead=("real", "nyu"), images=1)
