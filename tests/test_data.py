@@ -137,7 +137,15 @@ def test_impossible_batches_are_refused(bad):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"airlight": (0.5, 2)}, {"beta": (2, 1)}, {"white": 2}, {"clear": -1}]
+    "bad",
+    [
+        {"airlight": (0.5, 2)},
+        {"beta": (2, 1)},
+        {"white": 2},
+        {"clear": -1},
+        {"floor": 1.5},
+        {"angstrom": -1},
+    ],
 )
 def test_impossible_haze_is_refused(bad):
     with pytest.raises(ValueError, match="must"):

@@ -11,6 +11,7 @@ from kddn.errors import DataError
 from kddn.research.cli import train
 from kddn.research.data import BatchConfig, HazeConfig, depth
 from kddn.research.data.camera import CameraConfig, compress, photograph
+from kddn.research.data.hazing import add_haze
 from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
 from test_recipes import tiny
 
@@ -154,6 +155,38 @@ def test_batches_obey_the_scattering_model_and_some_images_are_clear(photos):
             assert values.numel() == 0 or values.max() - values.min() < 1e-3
     shapes = {data.batch(number).clean.shape[-2:] for number in range(8)}
     assert {height > width for height, width in shapes} == {True, False}
+
+
+def haze_over(clean, **config):
+    """Haze of airlight 0.9 over an image, thicker downwards."""
+    distance = torch.linspace(0.1, 1, clean.shape[-2]).view(1, 1, -1, 1).expand_as(clean[:, :1])
+    haze = HazeConfig(airlight=(0.9, 0.9), beta=(4, 4), **config)
+    return add_haze(clean, distance, haze, seeded())
+
+
+def test_far_haze_is_bluer_by_angstroms_law():
+    clean = landscape()
+    pair = haze_over(clean, angstrom=2.0)
+    seen = ((pair.hazy - 0.9) / (clean - 0.9)).where((clean - 0.9).abs() > 0.2, torch.nan)
+    red, green, blue = (-seen[0].log()).unbind()  # optical depths
+    exponents = [
+        torch.nanmedian((optical_depth / green).log()) / np.log(549 / wavelength)
+        for optical_depth, wavelength in ((red, 611), (blue, 464))
+    ]
+    assert exponents[0] == pytest.approx(exponents[1].item(), abs=1e-3)
+    assert 0 < exponents[0] < 2
+    known = green.isfinite()
+    torch.testing.assert_close((-green).exp()[known], pair.transmission[0, 0][known])
+
+
+def test_what_the_haze_hides_stays_hazy():
+    clean = landscape()
+    pair = haze_over(clean, floor=0.2)
+    t = pair.transmission.expand_as(clean)
+    assert 0.1 < (t < 0.2).float().mean() < 0.9
+    torch.testing.assert_close(pair.clean[t > 0.2], clean[t > 0.2])
+    expected = 0.9 + (pair.hazy - 0.9) / 0.2
+    torch.testing.assert_close(pair.clean[t < 0.2], expected[t < 0.2])
 
 
 def test_training_mixes_scenes_and_photographs(photos, nyu, tmp_path):

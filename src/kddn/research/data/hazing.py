@@ -10,6 +10,9 @@ from kddn.research.data.camera import CameraConfig, photograph
 from kddn.research.data.pairs import Pair
 from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, scatter, transmission
 
+WAVELENGTHS = torch.tensor([611.0, 549.0, 464.0]).view(3, 1, 1)
+"""Dominant wavelengths of sRGB's red, green and blue, in nm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HazeConfig:
@@ -23,6 +26,12 @@ class HazeConfig:
     """Share of images whose airlight is 1, as SOTS's and many photographs' is."""
     tint: float = 0.0
     """Standard deviation of the airlight's colour: red up and blue down by as much, or reverse."""
+    angstrom: float = 0.0
+    """Largest Angstrom exponent `a`, drawn uniformly from 0: haze scatters light of wavelength `l`
+    as `l ** -a`, blue more than red, so that what is far turns blue. About 1.3 in most air."""
+    floor: float = 0.0
+    """Least transmission that haze is to be removed at: where less light comes through, what is
+    behind cannot be known, and the target keeps haze of transmission `t / floor`."""
     clear: float = 0.0
     """Share of images that have no haze and come back as they are."""
     camera: CameraConfig = field(default_factory=CameraConfig)
@@ -33,8 +42,11 @@ class HazeConfig:
             raise ValueError(f"airlight must be a range within [0, 1], not {self.airlight}")
         if not 0 <= self.beta[0] <= self.beta[1]:
             raise ValueError(f"beta must be a range of 0 or more, not {self.beta}")
-        if not (0 <= self.white <= 1 and 0 <= self.clear <= 1):
-            raise ValueError(f"white and clear must lie in [0, 1], not {self.white}, {self.clear}")
+        if self.angstrom < 0:
+            raise ValueError(f"angstrom must be 0 or more, not {self.angstrom}")
+        for name in ("white", "clear", "floor"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {share}")
 
 
 def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.Generator) -> Pair:
@@ -45,6 +57,9 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
         depth: Distance relative to the farthest, `b 1 h w` in [0, 1].
         config: What haze to draw.
         generator: Randomness, on the CPU, so that it is the same on every device.
+
+    Returns:
+        The hazy images, what is to be made of them, and the transmission of green light.
     """
     one_each = len(clean), 1, 1, 1
     airlight = between(*config.airlight, one_each, generator)
@@ -56,6 +71,13 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
     airlight = (airlight + colour).clamp(0, 1).to(clean.device)
     t = transmission(depth, beta.where(~is_clear, 0.0).to(clean.device))
     clean = clean.contiguous(memory_format=torch.channels_last)
-    hazy = scatter(clean, t, airlight)
+    if config.angstrom > 0:
+        exponent = between(0, config.angstrom, one_each, generator)
+        t_rgb = t ** ((WAVELENGTHS[1] / WAVELENGTHS) ** exponent).to(clean.device)
+    else:
+        t_rgb = t
+    hazy = scatter(clean, t_rgb, airlight)
+    if config.floor > 0:
+        clean = scatter(clean, (t_rgb / config.floor).clamp(max=1), airlight)
     photographed = photograph(hazy, config.camera, generator)
     return Pair(torch.where(is_clear.to(clean.device), hazy, photographed), clean, t)
