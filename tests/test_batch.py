@@ -59,6 +59,35 @@ def test_folders_give_their_pictures_but_not_earlier_results(tree):
     ]  # fmt: skip
 
 
+def test_results_among_the_pictures_are_left_alone(tree):
+    before = batch.find([str(tree)], recursive=True).pictures
+    for output in ("clear", "clear/{stem}_c{suffix}"):
+        result = tree / "clear/deep/a.jpg"
+        result.parent.mkdir(parents=True)
+        shutil.copy(tree / "a.jpg", result)
+        assert batch.find([str(tree)], recursive=True).pictures == [
+            *before[:2],
+            result,
+            *before[2:],
+        ]
+        there = Destination(output=str(tree / output))
+        assert batch.find([str(tree)], there, recursive=True).pictures == before
+        shutil.rmtree(tree / "clear")
+    assert batch.find([str(tree / "*.jpg")]).pictures == [tree / "a.jpg"]
+    other = Destination(suffix="_c")
+    assert batch.find([str(tree)], other).pictures == before[:2]
+
+
+def test_any_failure_is_a_row_that_names_the_file(tree, monkeypatch):
+    def fail(self, path, *arguments, **options):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(Dehazer, "process", fail)
+    jobs = Destination().jobs(batch.find([str(tree)]))
+    errors = [row.error for _, row in batch.run(Dehazer(), jobs)]
+    assert errors == [f"{tree / name}: RuntimeError: out of luck" for name in ("a.jpg", "a.png")]
+
+
 def test_the_tree_is_mirrored(tree, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert planned({"output": "out"}, "in", recursive=True) == {
@@ -118,6 +147,8 @@ def test_no_two_results_go_to_one_place(tree, tmp_path, monkeypatch):
         ({"suffix": ""}, "say --in-place"),
         ({"output": "{name}.jpg"}, r"has \{name\}, but there are only \{folder\}"),
         ({"output": "{stem"}, "is no template"),
+        ({"output": "{}.jpg"}, r"has \{\}, but there are only"),
+        ({"suffix": "a/b"}, "is no part of a file's name"),
     ],
 )
 def test_impossible_destinations_are_refused(destination, cause):
@@ -386,7 +417,8 @@ def test_before_and_after_and_a_report(folder):
 @shows("--watch")
 def test_watching_takes_files_once_they_are_whole(folder):
     (folder / "inbox").mkdir()
-    command = [sys.executable, "-m", "kddn", "dehaze", "--watch", "inbox", "-o", "out"]
+    options = ["--watch", "inbox", "-r", "-o", "inbox/out", "--jobs", "2", "--format", "png"]
+    command = [sys.executable, "-m", "kddn", "dehaze", *options]
     content = (folder / "a.jpg").read_bytes()
     with subprocess.Popen(
         command,
@@ -400,20 +432,25 @@ def test_watching_takes_files_once_they_are_whole(folder):
         try:
             (folder / "inbox/a.jpg").write_bytes(content[:-2000])
             time.sleep(3)
-            assert not (folder / "out").exists()
+            assert not (folder / "inbox/out").exists()
             (folder / "inbox/a.jpg").write_bytes(content)
-            for _ in range(400):
-                if (folder / "out/a.jpg").exists():
-                    break
-                time.sleep(0.05)
-            time.sleep(0.5)
+            assert process.stdout.readline() == "inbox/out/a.png\n"
+            shutil.copy(folder / "b.png", folder / "inbox/a.png")  # whose result has the name too
+            assert process.stdout.readline() == "inbox/out/a.png.png\n"
+            first = pixels(folder / "inbox/out/a.png")
+            Image.fromarray(255 - pixels(folder / "a.jpg").astype(np.uint8)).save(
+                folder / "inbox/a.jpg"
+            )
+            assert process.stdout.readline() == "inbox/out/a.png\n"
+            assert np.abs(pixels(folder / "inbox/out/a.png") - first).mean() > 20
+            time.sleep(2)
             process.send_signal(signal.SIGINT)
             out, errors = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert out == "out/a.jpg\n", errors
+    assert (out, errors) == ("", "")
     assert process.returncode == 130
-    assert pixels(folder / "out/a.jpg").shape == (300, 400, 3)
+    assert pixels(folder / "inbox/out/a.png").shape == (300, 400, 3)
 
 
 def test_a_pipe_reads_and_writes(folder):
@@ -433,6 +470,10 @@ def test_a_pipe_reads_and_writes(folder):
         ([], "which pictures?"),
         (["a.jpg", "--watch", "."], "--watch is for a folder alone"),
         (["a.jpg", "--in-place", "--compare"], "leaves nothing to compare with"),
+        (["a.jpg", "--in-place", "--skip-existing"], "leaves nothing to tell by"),
+        (["-", "-o", "clear.jpg"], "one picture from a pipe goes to a pipe"),
+        (["a.jpg", "-o", "-"], "one picture from a pipe goes to a pipe"),
+        (["a.jpg", "--report", "b.png/run.jsonl"], "--report b.png/run.jsonl cannot be written"),
     ],
 )
 def test_contradictions_are_named(folder, arguments, cause):

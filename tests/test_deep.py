@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from kddn import Dehazer, ImageError, deep, files
 from kddn import image as images
+from kddn.compare import write_comparison
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -112,6 +113,35 @@ def test_another_format_gets_what_it_can_hold(format, mode):
             assert image.mode == mode
             wanted = gradient(3, np.float32) * 255
             assert np.abs(np.asarray(image, float) - wanted).max() < 6
+
+
+def test_exif_of_a_png_goes_into_a_jpeg():
+    opened = files.open_picture(png(gradient(3)))
+    clear = opened.photograph.rebuild(opened.photograph.pixels)
+    with Image.open(io.BytesIO(opened.encode(clear, "JPEG"))) as shallow:
+        assert shallow.getexif()[ExifTags.Base.Artist] == "Ansel"
+
+
+def test_what_a_format_cannot_hold_is_named():
+    opened = files.open_picture(png(gradient(2)))
+    with pytest.raises(ImageError, match="BMP cannot hold"):
+        opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "BMP")
+
+
+def test_inks_are_not_taken_for_light():
+    content = tiff(gradient(4), photometric="separated", compression="deflate")
+    with pytest.raises(ImageError, match="a deep TIFF of kind SEPARATED is not handled"):
+        files.open_picture(content)
+
+
+def test_deep_pictures_are_compared(tmp_path):
+    paths = tmp_path / "before.tiff", tmp_path / "after.png", tmp_path / "both.png"
+    paths[0].write_bytes(tiff(gradient(3, np.float32), photometric="rgb"))
+    Image.fromarray(gradient(1)[..., 0]).save(paths[1])
+    write_comparison(*paths)
+    with Image.open(paths[2]) as sheet:
+        halves = np.split(np.asarray(sheet.convert("L"), float)[40:], [56], axis=1)
+    assert all(20 < half[:, 10:-10].std() < 120 for half in halves)
 
 
 def test_transparency_cannot_become_jpeg():

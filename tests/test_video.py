@@ -9,6 +9,7 @@ from PIL import Image
 
 from kddn import Dehazer
 from kddn.affine import AffineMap
+from kddn.batch import Job, run
 from kddn.cli import app
 from kddn.errors import ImageError, VideoError
 from kddn.stability import Stabilizer, is_cut
@@ -257,6 +258,7 @@ def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
             [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}]
         )
         streams = [[result.add_stream_from_template(s) for s in i.streams] for i in (one, other)]
+        streams[0][1].metadata["language"] = "deu"
         for copies, opened in zip(streams, (one, other), strict=True):
             for packet in opened.demux():
                 if packet.size:
@@ -265,6 +267,7 @@ def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
     done = dehaze_film(dehazer, source, tmp_path / "b.mkv")
     with av.open(str(done.path)) as opened:
         assert opened.metadata["title"] == "Fog"
+        assert opened.streams.audio[0].metadata["language"] == "deu"
         assert [chapter["end"] for chapter in opened.chapters()] == [500_000_000]
         heard = [bytes(p) for p in opened.demux(subtitles=0) if p.dts is not None]
     assert heard == [b"The fog lifts."]
@@ -277,6 +280,18 @@ def test_the_command_takes_films(tmp_path, capsys):
     with pytest.raises(SystemExit):
         app(["dehaze", str(source)])
     assert "exists already" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_interrupted_film_leaves_nothing(tmp_path, dehazer):
+    source, picture = tmp_path / "film.mp4", tmp_path / "one.png"
+    film(source, shots(60))
+    Image.fromarray(next(shots(1))).save(picture)
+    jobs = [Job(path, tmp_path / f"out/{path.name}") for path in (source, picture)]
+    rows = run(dehazer, jobs, threads=2)
+    job, row = next(rows)
+    assert (job.source, row.status) == (picture, "done")
+    rows.close()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
 
 
 def test_what_is_no_film_is_named(tmp_path, dehazer):

@@ -1,8 +1,10 @@
 """Many pictures and films in one run: which, where results go, and what became of each."""
 
 import glob
+import itertools
 import json
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +31,8 @@ class Job:
 
     source: Path
     output: Path
+    again: bool = False
+    """Whether the picture has changed since its last result, which is replaced then."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Destination:
             raise KddnError("--in-place says where results go; leave out --output and --format")
         if not self.in_place and not self.output and not self.suffix:
             raise KddnError("an empty suffix would replace the pictures; say --in-place for that")
+        if Path(self.suffix).name != self.suffix and self.suffix:
+            raise KddnError(f"--suffix {self.suffix!r} is no part of a file's name")
         for name in self._placeholders():
             if name not in _PLACEHOLDERS:
                 known = ", ".join(f"{{{placeholder}}}" for placeholder in _PLACEHOLDERS)
@@ -85,9 +91,22 @@ class Destination:
 
     def _placeholders(self) -> list[str]:
         try:
-            return [name for _, name, _, _ in Formatter().parse(self.output or "") if name]
+            return [
+                name for _, name, _, _ in Formatter().parse(self.output or "") if name is not None
+            ]
         except ValueError as error:
             raise KddnError(f"--output {self.output!r} is no template ({error})") from error
+
+    def is_result(self, path: Path, folder: Path) -> bool:
+        """Whether a file that was found in a folder is there as a result."""
+        if any(added and path.stem.endswith(added) for added in (self.suffix, SUFFIX, COMPARED)):
+            return True
+        if not self.output:
+            return False
+        fixed = Path(self.output.partition("{")[0] + "_").parent
+        results = _absolute(fixed if self._placeholders() else Path(self.output))
+        # That a folder of pictures gets the results too says nothing.
+        return _absolute(folder) in results.parents and results in _absolute(path).parents
 
     def jobs(self, found: "Found") -> list[Job]:
         """Where each picture's result goes: no two to the same place, and none over its picture.
@@ -154,21 +173,31 @@ class Found:
     """Whether one file was asked for by its name."""
 
 
-def find(arguments: Sequence[str], *, recursive: bool = False, suffix: str = SUFFIX) -> Found:
+def find(
+    arguments: Sequence[str], destination: Destination | None = None, *, recursive: bool = False
+) -> Found:
     """Find picture files by files, folders and glob patterns.
 
     Folders give the pictures in them, and with `recursive` those in their folders too, but not
-    earlier results, nor hidden files. Files that are asked for by name are taken as they are.
+    earlier results, nor hidden files; patterns give no earlier results either. Files that are asked
+    for by name are taken as they are.
+
+    Args:
+        arguments: Files, folders and patterns.
+        destination: Where results go, by which they are told.
+        recursive: Whether to go into the folders of folders.
 
     Raises:
-        KddnError: If an argument matches nothing.
+        KddnError: If a pattern matches nothing, there is no picture at all, or a folder cannot be
+            read.
     """
+    destination = destination or Destination()
     pictures: list[Path] = []
     bases: list[Path] = []
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            pictures += pictures_of(path, recursive=recursive, suffix=suffix)
+            pictures += pictures_of(path, destination, recursive=recursive)
             bases.append(path)
         elif path.exists() or not glob.has_magic(argument):
             pictures.append(path)
@@ -176,27 +205,55 @@ def find(arguments: Sequence[str], *, recursive: bool = False, suffix: str = SUF
         else:
             found = glob.glob(argument, recursive=True)  # noqa: PTH207 - absolute ones too
             matches = sorted(Path(match) for match in found)
-            matching = [match for match in matches if match.is_file()]
+            matching = [
+                match
+                for match in matches
+                if match.is_file() and not destination.is_result(match, _fixed_part(argument))
+            ]
             if not matching:
-                raise KddnError(f"{argument} matches no file")
+                raise KddnError(f"{argument} matches no file but earlier results")
             pictures += matching
             bases += [match.parent for match in matching]
     unique = list(dict.fromkeys(pictures))
-    # Not resolved: a link is where it lies, not where it leads.
-    absolute = [os.path.abspath(base) for base in bases]  # noqa: PTH100
-    base = Path(os.path.commonpath(absolute))
+    if not unique:
+        hint = "" if recursive else "; say --recursive for those in their folders"
+        raise KddnError(f"there are no pictures in {', '.join(arguments)}{hint}")
+    try:
+        base = Path(os.path.commonpath([_absolute(base) for base in bases]))
+    except ValueError as error:  # several drives
+        raise KddnError(f"the pictures have no folder in common ({error})") from error
     single = len(arguments) == 1 and unique == [Path(arguments[0])]
     return Found(unique, base, single)
 
 
-def pictures_of(folder: Path, *, recursive: bool, suffix: str = SUFFIX) -> Iterator[Path]:
-    """Pictures and films of a folder by name, without hidden files and results."""
+def pictures_of(folder: Path, destination: Destination, *, recursive: bool) -> Iterator[Path]:
+    """Pictures and films of a folder by name, without hidden files and results.
+
+    Raises:
+        KddnError: If the folder cannot be read.
+    """
     endings = files.readable_endings() | set(CONTAINERS)
-    for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
+    try:
+        inside = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    except OSError as error:
+        raise KddnError(f"{folder} cannot be read ({error.strerror})") from error
+    for path in inside:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        result = any(added and path.stem.endswith(added) for added in (suffix, COMPARED))
-        if path.suffix.lower() in endings and not hidden and not result and path.is_file():
+        if path.suffix.lower() not in endings or hidden or destination.is_result(path, folder):
+            continue
+        if path.is_file():
             yield path
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder that all files lie in that a pattern matches."""
+    parts = Path(pattern).parts
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+
+
+def _absolute(path: Path) -> Path:
+    """Not resolved: a link is where it lies, not where it leads."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def read_manifest(path: Path) -> list[str]:
@@ -232,17 +289,22 @@ class Settings:
 
     def replaces(self, job: Job) -> bool:
         """Whether a job's result may replace a file."""
-        return self.overwrite or job.output == job.source
+        return self.overwrite or job.again or job.output == job.source
 
 
 def run(
-    dehazer: Dehazer, jobs: Iterable[Job], settings: Settings | None = None, *, threads: int = 1
+    dehazer: Dehazer,
+    jobs: Iterable[Job | None],
+    settings: Settings | None = None,
+    *,
+    threads: int = 1,
 ) -> Iterator[tuple[Job, Row]]:
     """Remove haze from many files; one that fails does not stop the others.
 
     Args:
         dehazer: What removes it.
-        jobs: The files. May be endless: they are taken as threads become free.
+        jobs: The files. May be endless: they are taken as threads become free. None stands for
+            nothing new as yet.
         settings: How.
         threads: Files at a time.
 
@@ -250,33 +312,52 @@ def run(
         What became of each, as they are done.
     """
     chosen = settings or Settings()
+    stopped = threading.Event()
+    tell = chosen.on_frame
+
+    def on_frame(number: int, count: int) -> None:
+        if stopped.is_set():
+            raise VideoError("stopped")
+        if tell is not None:
+            tell(number, count)
+
+    chosen = replace(chosen, on_frame=on_frame)
 
     def work(job: Job) -> tuple[Job, Row]:
         blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
-        if chosen.skip_existing and job.output.exists() and job.output != job.source:
+        if chosen.skip_existing and job.output.exists() and not job.again:
             return job, blank
         began = time.perf_counter()
         one = _film if is_film(job.source) else _picture
         try:
             row = replace(blank, status="done", **one(dehazer, job, chosen))
-        except (KddnError, MemoryError) as error:
-            text = str(error) or f"{job.source}: there is not enough memory for it"
-            row = replace(blank, status="failed", error=text)
+        except Exception as error:  # one bad file does not stop the others, whatever it has
+            row = replace(blank, status="failed", error=_told(error, job.source))
         return job, replace(row, seconds=round(time.perf_counter() - began, 3))
 
     with ThreadPoolExecutor(threads) as pool:
         running: set[Future[tuple[Job, Row]]] = set()
         try:
             for job in jobs:
-                running.add(pool.submit(work, job))
-                if len(running) >= threads:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
+                if job is not None:
+                    running.add(pool.submit(work, job))
+                patience = None if len(running) >= threads else 0
+                done, running = wait(running, patience, FIRST_COMPLETED)
+                yield from (future.result() for future in done)
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         finally:
+            stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _told(error: Exception, source: Path) -> str:
+    """What went wrong with a file, naming it."""
+    if isinstance(error, MemoryError):
+        return f"{source}: there is not enough memory for it"
+    text = str(error) if isinstance(error, KddnError) else f"{type(error).__name__}: {error}"
+    return text if str(source) in text else f"{source}: {text}"
 
 
 def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:

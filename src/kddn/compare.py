@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kddn import files
-from kddn import image as images
 
 _GAP = 8
 _LABEL = 28
@@ -61,8 +61,9 @@ def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool
 
 
 def _open(path: Path) -> Image.Image:
-    with files.read(path) as image:
-        return images.upright(image)
+    photograph = files.open_picture(path).photograph
+    shown = photograph.pixels.astype(np.float32) * (255 / photograph.maximum)
+    return Image.fromarray(shown.round().clip(0, 255).astype(np.uint8))
 
 
 def _shrink(picture: Image.Image, width: int) -> Image.Image:

@@ -38,6 +38,8 @@ class DeepPicture:
     profile: bytes | None = None
     """The ICC profile."""
     dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    """EXIF of a PNG, without orientation."""
 
     def encode(self, clear: Pixels, format: str) -> bytes:
         """A file of other pixels with the same metadata.
@@ -58,7 +60,11 @@ class DeepPicture:
         options: dict[str, Any] = {"icc_profile": self.profile} if self.profile else {}
         options |= {"dpi": self.dpi} if self.dpi else {}
         options |= {"quality": 95, "subsampling": "4:4:4"} if format == "JPEG" else {}
-        shallow.save(buffer, format, **options)
+        options |= {"exif": self.exif} if self.exif else {}
+        try:
+            shallow.save(buffer, format, **options)
+        except (OSError, ValueError, KeyError) as error:
+            raise ImageError(f"{format} cannot hold a picture like this ({error})") from error
         return buffer.getvalue()
 
     def _png(self, clear: Pixels) -> bytes:
@@ -136,9 +142,11 @@ def _read_png(content: bytes) -> DeepPicture | None:
         dpi = shallow.info.get("dpi")
     orientation = exif.pop(ExifTags.Base.Orientation, 1)
     chunks = [(kind, data) for kind, data in _chunks(content) if kind in _KEPT_CHUNKS]
-    if exif:
-        chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
-    return DeepPicture(_turn(pixels, orientation), "PNG", chunks, profile=profile, dpi=dpi)
+    said = exif.tobytes() if exif else None
+    if said:
+        chunks.append((b"eXIf", said.removeprefix(b"Exif\0\0")))
+    turned = _turn(pixels, orientation)
+    return DeepPicture(turned, "PNG", chunks, profile=profile, dpi=dpi, exif=said)
 
 
 def _read_tiff(content: bytes) -> DeepPicture | None:
@@ -155,6 +163,9 @@ def _read_tiff(content: bytes) -> DeepPicture | None:
         tags = {tag.code: tag.value for tag in page.tags.values()}
         if page.axes == "SYX":  # planes apart
             pixels = np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
+        kind = tifffile.PHOTOMETRIC(page.photometric).name
+        raise ImageError(f"a deep TIFF of kind {kind} is not handled; make it RGB or grey")
     if pixels.dtype not in (np.uint16, np.float16, np.float32, np.float64) or pixels.ndim > 3:
         raise ImageError(f"a TIFF of {pixels.dtype} is not handled; make it uint16 or float")
     return DeepPicture(

@@ -56,25 +56,27 @@ class OnnxEngine:
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
-        device = _choose_device(device, onnxruntime.get_available_providers())
+        chosen = _choose_device(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         # Pictures come in many sizes: an arena would keep the memory of the largest for ever.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         try:
             self._session = onnxruntime.InferenceSession(
-                model.read(), options, providers=[PROVIDERS[device]]
+                model.read(), options, providers=[PROVIDERS[chosen]]
             )
         except ModelError:
             raise
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            raise ModelError(f"{model.path} cannot be run on {device}: {error}") from error
-        if PROVIDERS[device] not in self._session.get_providers():
-            raise ModelError(
-                f"device {device!r} could not be started; see ONNX Runtime's requirements for "
-                f"{PROVIDERS[device]}, or use device 'cpu'"
-            )
-        self.device = device
+            raise ModelError(f"{model.path} cannot be run on {chosen}: {error}") from error
+        if PROVIDERS[chosen] not in self._session.get_providers():  # it fell back to the CPU
+            if device != "auto":
+                raise ModelError(
+                    f"device {device!r} could not be started; see ONNX Runtime's requirements for "
+                    f"{PROVIDERS[device]}, or use device 'cpu'"
+                )
+            chosen = "cpu"
+        self.device = chosen
         """Where it runs."""
 
     def __call__(self, image: Floats) -> Floats:

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import io
 import os
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from kddn import deep
 from kddn.errors import ImageError
 from kddn.image import Photograph, from_deep, from_pil
+
+_JPEGS = ("JPEG", "MPO")
+"""PIL's names of JPEG, the second with previews or other pictures behind the picture itself."""
+
+_LAYOUT = frozenset(
+    {*range(254, 260), 262, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), 330, 338, 339, 347}
+    | {*range(512, 522), *range(529, 533), ExifTags.Base.InterColorProfile}
+)
+"""TIFF's tags of how pixels are laid out, which only those who write them can know."""
+
+_TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
+"""Those that any picture can be written with again."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +56,10 @@ def open_picture(source: Path | bytes) -> Opened:
         if found is not None:
             return Opened(from_deep(found.pixels), found.format, found.encode)
         image = read(content, name)
+        image.info["lossless"] = _is_lossless_webp(content)
         return Opened(
             from_pil(image),
-            image.format or "PNG",
+            "JPEG" if image.format in _JPEGS else image.format or "PNG",
             lambda clear, as_format: encode(clear, image, as_format),
         )
     except ImageError as error:
@@ -78,7 +92,7 @@ def read(source: Path | bytes, name: str | None = None) -> Image.Image:
         raise ImageError(f"{name} is not a picture in a known format") from None
     except (OSError, Image.DecompressionBombError) as error:
         raise ImageError(f"{name} cannot be opened ({error})") from error
-    if getattr(image, "n_frames", 1) > 1:
+    if getattr(image, "n_frames", 1) > 1 and image.format not in _JPEGS:
         image.close()
         raise ImageError(f"{name} has several frames; split it into single pictures first")
     return image
@@ -108,26 +122,49 @@ def encode(image: Image.Image, source: Image.Image, format: str) -> bytes:
         key: source.info[key] for key in ("icc_profile", "dpi", "xmp") if source.info.get(key)
     }
     exif = source.getexif()
-    exif.pop(ExifTags.Base.Orientation, None)  # it has been applied
+    for tag in (ExifTags.Base.Orientation, *_LAYOUT):  # the orientation has been applied
+        exif.pop(tag, None)
     if exif:
         options["exif"] = exif
     if format == "JPEG":
         options |= _jpeg_quality(source)
+    elif format == "WEBP":
+        options |= {"lossless": source.info.get("lossless", False), "quality": 95}
+    elif format == "TIFF" and source.info.get("compression") not in (None, *_TIFF_COMPRESSIONS):
+        options["compression"] = "tiff_adobe_deflate"
+    elif format == "PNG" and "xmp" in options:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt(
+            "XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace")
+        )
     buffer = io.BytesIO()
     try:
         image.save(buffer, format, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise ImageError(f"{format} cannot hold a picture of mode {image.mode}: {error}") from error
     return buffer.getvalue()
 
 
 def _jpeg_quality(source: Image.Image) -> dict[str, Any]:
-    if source.format != "JPEG":
+    if source.format not in _JPEGS:
         return {"quality": 95, "subsampling": "4:4:4"}
     quality: dict[str, Any] = {"qtables": source.quantization}  # type: ignore[attr-defined]
     if (subsampling := JpegImagePlugin.get_sampling(source)) >= 0:
         quality["subsampling"] = subsampling
     return quality
+
+
+def _is_lossless_webp(content: bytes) -> bool:
+    """Whether a WebP file's pixels are in a chunk named VP8L."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+        return False
+    place = 12
+    while place + 8 <= len(content):
+        name, length = struct.unpack("<4sI", content[place : place + 8])
+        if name in (b"VP8L", b"VP8 "):
+            return bool(name == b"VP8L")
+        place += 8 + length + length % 2
+    return False
 
 
 def format_of(path: Path) -> str:

@@ -170,6 +170,8 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _workable_mode(image: Image.Image) -> str | None:
+    if image.mode in ("RGB", "L") and "transparency" in image.info:  # one colour of PNG
+        return {"RGB": "RGBA", "L": "LA"}[image.mode]
     if image.mode in _WITHOUT_ALPHA:
         return "RGB" if image.mode == "RGBX" else image.mode
     if image.mode in ("P", "PA"):
@@ -183,7 +185,7 @@ def _rebuilt_by(
     def rebuild(pixels: Pixels) -> Image.Image:
         clear = to_image(photograph.rebuild(pixels))
         clear.info = dict(source.info)
-        clear.info.pop("transparency", None)  # belongs to palettes; alpha holds it now
+        clear.info.pop("transparency", None)  # a colour's or a palette's; alpha holds it now
         clear.format = source.format
         return clear
 

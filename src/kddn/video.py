@@ -96,8 +96,8 @@ def dehaze_film(
     """Remove haze from a film and write it as a new file, whole or not at all.
 
     Frames keep their times, so variable rates stay; rotated films come out upright. Sound,
-    subtitles and chapters are copied as they are. A frame that cannot be decoded is reported, and
-    the one before it shown on. Memory does not grow with the film's length.
+    subtitles and chapters are copied as they are, and the file's date. A frame that cannot be
+    decoded is reported, and the one before it shown on. Memory does not grow with length.
 
     Args:
         dehazer: What removes the haze.
@@ -121,15 +121,17 @@ def dehaze_film(
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
     files.check_free(output, overwrite=overwrite)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    files.remove_abandoned(output)
     part = output.with_name(f".{output.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
+        taken = source.stat()
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.remove_abandoned(output)
         with av.open(str(source)) as film, _create(part, output) as result:
             made = _Film(dehazer, film, result, source, strength, Stabilizer(memory))
             done = made.write(output, on_frame)
         done.sha256 = _sha256(part)
         part.replace(output)
+        os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{source} cannot be done ({error}); see that it is whole, or try --format mkv"
@@ -183,7 +185,10 @@ class _Film:
         self.result.metadata.update(self.film.metadata)
         for stream in self.film.streams:
             if stream is not self.pictures and stream.type in ("audio", "subtitle", "video"):
-                self.copied[stream.index] = self.result.add_stream_from_template(stream)
+                copy = self.result.add_stream_from_template(stream)
+                copy.metadata.update(stream.metadata)
+                copy.disposition = stream.disposition
+                self.copied[stream.index] = copy
         wanted = [self.pictures, *(self.film.streams[index] for index in self.copied)]
         waiting: list[Packet[Any]] = []
         for packet in self.film.demux(wanted):

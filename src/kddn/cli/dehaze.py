@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -104,6 +104,14 @@ def dehaze(
     destination = Destination(
         output=output, suffix=suffix, format=format, in_place=in_place, model=Path(model).stem
     )
+    if PIPE in (output, *(pictures or [])):
+        _check_pipe(
+            pictures, [output, in_place, skip_existing, manifest, watch, compare, report, json]
+        )
+    if in_place and skip_existing:
+        raise KddnError(
+            "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
+        )
     dehazer = Dehazer(model, device, working_size=working_size)
     if pictures == [PIPE]:
         _pipe(dehazer, format, strength, full_resolution=full_resolution)
@@ -114,12 +122,12 @@ def dehaze(
     if watch is None and not arguments:
         raise KddnError("which pictures? Give files, folders, --manifest, --watch or -")
     total: int | None = None
-    work: Iterable[Job]
+    work: Iterable[Job | None]
     if watch is not None:
         work = watching.watch(watch, destination, recursive=recursive)
     else:
-        work = destination.jobs(batch.find(arguments, recursive=recursive, suffix=suffix))
-        total = len(work)
+        work = planned = destination.jobs(batch.find(arguments, destination, recursive=recursive))
+        total = len(planned)
     if in_place and compare:
         raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
     say = _Say(as_json=json, quiet=quiet, total=total)
@@ -133,7 +141,7 @@ def dehaze(
     rows = batch.run(dehazer, work, settings, threads=jobs)
     failed = 0
     with ExitStack() as stack:
-        log = stack.enter_context(report.open("a", encoding="utf-8")) if report else None
+        log = stack.enter_context(_open_report(report)) if report else None
         stack.enter_context(say.progress)
         for job, row in rows:
             if log is not None:
@@ -142,7 +150,7 @@ def dehaze(
             say.row(row)
             failed += row.status == "failed"
             if compare and row.status == "done" and not is_film(job.source):
-                failed += not say.compared(job, overwrite=overwrite)
+                failed += not say.compared(job, suffix, overwrite=overwrite or job.again)
     if failed:
         sys.exit(1)
 
@@ -189,11 +197,11 @@ class _Say:
         """Tell what went wrong."""
         self.console.print(f"kddn: {text}", style="red", markup=False, soft_wrap=True)
 
-    def compared(self, job: Job, *, overwrite: bool) -> bool:
+    def compared(self, job: Job, suffix: str, *, overwrite: bool) -> bool:
         """Write before and after side by side; whether that went well."""
         from kddn.compare import write_comparison
 
-        path = job.output.with_stem(job.source.stem + batch.COMPARED)
+        path = job.output.with_stem(job.output.stem.removesuffix(suffix) + batch.COMPARED)
         try:
             write_comparison(job.source, job.output, path, overwrite=overwrite)
         except KddnError as error:
@@ -202,6 +210,25 @@ class _Say:
         if not self.quiet and not self.as_json:
             print(path, flush=True)
         return True
+
+
+def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:
+    """See that a picture from a pipe is alone, and that its result has a way to go."""
+    if pictures != [PIPE] or any(others):
+        raise KddnError(
+            "one picture from a pipe goes to a pipe (kddn dehaze - < photo.jpg > clear.jpg); "
+            "leave out other pictures, --output and what else is for files"
+        )
+    if sys.stdout.isatty():
+        raise KddnError("the result would go to the terminal; add > clear.jpg")
+
+
+def _open_report(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise KddnError(f"--report {path} cannot be written ({error.strerror})") from error
 
 
 def _pipe(dehazer: Dehazer, format: str | None, strength: float, *, full_resolution: bool) -> None:
