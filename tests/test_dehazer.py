@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given
@@ -15,6 +16,8 @@ from PIL import Image
 import kddn
 from conftest import hazy_photograph
 from kddn import Dehazer, ImageError, ModelError, tiles
+from kddn.engines import OnnxEngine
+from kddn.models import find_model
 from kddn.transmission import estimate
 
 DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
@@ -143,6 +146,20 @@ def test_tiles_join_without_a_trace(monkeypatch):
     np.testing.assert_allclose(tiles.run(engine, picture, 255.0), picture / 255, atol=1e-6)
     assert set(seen) == {(64, 64, 3)}
     assert len(seen) == 3 * 4
+
+
+def test_a_device_that_does_not_start_is_an_error_unless_it_was_chosen_for_you(monkeypatch):
+    here = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: here)
+    begin = onnxruntime.InferenceSession
+
+    def fall_back(content, options, providers):
+        return begin(content, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fall_back)
+    with pytest.raises(ModelError, match="device 'cuda' could not be started"):
+        Dehazer(device="cuda")
+    assert OnnxEngine(find_model("kddn-photo")).device == "cpu"
 
 
 def test_what_cannot_be_used_is_named(tmp_path):
