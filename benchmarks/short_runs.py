@@ -81,13 +81,15 @@ def main(nyu: Path, output: Path, seeds: int, files: dict[str, Path], names: lis
         files: What losses need, by their names in `Losses`.
         names: Which changes.
     """
+    needed = {need for name in names for need in needs_of(name)}
+    if missing := sorted(need for need in needed if files[need] is None):
+        raise SystemExit(f"these changes need --{' and --'.join(missing)}, or name others")
     systems = {}
     for seed in range(seeds):
         for name in ["as it is", *(name for name in names if name != "as it is")]:
             folder = output / name.replace(" ", "-").replace(",", "").replace("'", "") / str(seed)
             if not (weights := folder / "weights.safetensors").is_file():
-                needed = [NEEDS[loss] for loss in NEEDS if f'"{loss}"' in " ".join(CHANGES[name])]
-                paths = [f"--model.losses.{need}={files[need]}" for need in needed]
+                paths = [f"--model.losses.{need}={files[need]}" for need in needs_of(name)]
                 run(nyu, folder, seed, CHANGES[name] + paths)
             systems[f"{name}/{seed}"] = network_system(weights)
     scores = [s for s in score(systems, nyu_cases(nyu, scale=0.2)) if isinstance(s, Score)]
@@ -102,6 +104,11 @@ def main(nyu: Path, output: Path, seeds: int, files: dict[str, Path], names: lis
         lines.append(f"| {r.change} | {psnr} | {r.of_seeds} | {gain} |")
     (output / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
+
+
+def needs_of(name: str) -> list[str]:
+    """The files that a change needs."""
+    return [need for loss, need in NEEDS.items() if f'"{loss}"' in " ".join(CHANGES[name])]
 
 
 def run(nyu: Path, folder: Path, seed: int, options: list[str]) -> None:

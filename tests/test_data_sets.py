@@ -22,7 +22,7 @@ LAYOUTS = {
     "hsts-real": (["real-world/Beijing1.jpg"], [], ANY),
     "rtts": (["JPEGImages/AM_Bing_211.png"], [], ANY),
     "its": (["hazy/1_1_0.90179.png", "hazy/1_2_1.png"], ["clear/1.png"], ROOM),
-    "ots": (["hazy/0005_0.8_0.04.jpg"], ["clear/0005.jpg"], ANY),
+    "ots": (["hazy/0005_0.8_0.04.jpg", "hazy/0005_0.9_0.04.jpg"], ["clear/0005.jpg"], ANY),
     "d-hazy-middlebury": (["Middlebury_Hazy/Adirondack_Hazy.bmp"],
                           ["Middlebury_GT/Adirondack_im0.png"], ANY),
     "d-hazy-nyu": (["NYU_Hazy/1_Hazy.bmp"], ["NYU_GT/1_Image_.bmp"], ANY),
@@ -70,6 +70,23 @@ def test_nothing_of_it_is_wrong_but_what_is_missing(name, tmp_path):
     looks = list(DATA_SETS[name].check(make(tmp_path, name)))
     assert looks.count(None) == len(hazy) + len(clear)
     assert {look.kind for look in looks if look is not None} <= {"missing"}
+
+
+def test_both_halves_of_d_hazy_lie_in_one_folder_beside_depth_maps(tmp_path):
+    make(tmp_path, "d-hazy-middlebury")
+    make(tmp_path, "d-hazy-nyu")
+    Image.new("L", ANY).save(tmp_path / "NYU_GT/1_Depth_.bmp")
+    for name in ("d-hazy-middlebury", "d-hazy-nyu"):
+        assert len(list(DATA_SETS[name].cases(tmp_path))) == 1
+        assert {problem.kind for problem in check(name, tmp_path)} == {"missing"}
+
+
+def test_transmission_must_be_as_large(tmp_path):
+    root = make(tmp_path, "its")
+    (root / "trans").mkdir()
+    Image.new("L", (60, 40)).save(root / "trans/1_2.png")
+    (wrong,) = [problem.text for problem in check("its", root) if problem.kind == "wrong size"]
+    assert wrong == f"{root / 'trans/1_2.png'}: 60x40, but 1_2_1.png is 620x460"
 
 
 def test_each_set_names_all_that_is_missing(tmp_path):

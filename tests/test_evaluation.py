@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,15 +14,16 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
-from kddn.errors import DataError, KddnError
+from kddn.errors import DataError, KddnError, ModelError
 from kddn.research.data import load_nyu, sots_pair
 from kddn.research.data.sets import DATA_SETS, Case
 from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.data.sets.outdoor import RULES, outdoor_pairs
-from kddn.research.evaluation import evaluate, score
+from kddn.research.evaluation import evaluate, find_systems, score
 from kddn.research.metrics import psnr, ssim
+from kddn.research.nets.baselines import AODNet
 from kddn.research.protocols import PROTOCOLS
-from kddn.research.scores import Score, summarize
+from kddn.research.scores import Score, estimate, summarize
 from kddn.research.weights import save_network
 from test_losses import vgg_files
 
@@ -46,6 +48,23 @@ def test_the_hazy_input_scores_what_the_metrics_say(nyu):
     assert scores[0].figures["psnr"] > scores[9].figures["psnr"]
 
 
+def test_means_are_over_images():
+    values, images = np.array([20.0, 30.0]), np.array([9, 1])
+    mean, low, high = estimate(values, images)
+    assert mean == pytest.approx(21)
+    assert (low, high) == (20, 30)
+
+
+def test_weights_of_one_name_are_told_apart(tmp_path):
+    paths = [str(tmp_path / folder / "weights.safetensors") for folder in "ab"]
+    for path in paths:
+        save_network(AODNet(), Path(path))
+    systems = dict(find_systems([*paths, paths[0]]))
+    assert list(systems) == ["hazy", *paths]
+    with pytest.raises(ModelError, match="PyTorch has no device 'coreml' here; use auto"):
+        dict(find_systems(paths, "coreml"))
+
+
 def test_intervals_resample_scenes_not_images():
     def row(scene, haze, psnr, ssim, seconds):
         figures = {"psnr": psnr, "ssim": ssim}
@@ -61,7 +80,7 @@ def test_intervals_resample_scenes_not_images():
     assert both.figures["ssim"].mean == pytest.approx(0.7)
     assert both.seconds == pytest.approx(0.2)
     rows.append(row("3", 1, float("inf"), 1.0, 0.3))
-    assert summarize(rows)[0].figures["psnr"].mean == pytest.approx((25.5 + 35.5 + 100) / 3)
+    assert summarize(rows)[0].figures["psnr"].mean == pytest.approx((255 + 355 + 100) / 21)
 
 
 @pytest.fixture
@@ -196,7 +215,6 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
 
 
 def test_weights_run_in_pytorch(nyu, tmp_path):
-    from kddn.research.nets.baselines import AODNet
 
     network = AODNet()
     for parameter in network.parameters():

@@ -11,6 +11,7 @@ from kddn.errors import DataError, ModelError
 from kddn.research.cli import train
 from kddn.research.data import BatchConfig
 from kddn.research.data.fixed import FixedPairs, read_parts, split_parts
+from kddn.research.data.module import HazeData
 from kddn.research.data.sets.its import ITS
 from kddn.research.data.sets.o_haze import O_HAZE, TEST, TRAIN, VALIDATION
 from kddn.research.weights import load_network
@@ -109,6 +110,27 @@ def test_files_read_ahead_and_images_in_memory_are_the_same(its):
     for got, again, wanted in zip(kept, read, expected, strict=True):
         torch.testing.assert_close(got, wanted, rtol=0, atol=0)
         torch.testing.assert_close(again, wanted, rtol=0, atol=0)
+
+
+def test_files_read_ahead_go_on_where_a_run_is_resumed(its):
+    files = ITS.find(its)
+    ahead = batches(files, size=1, length=2, workers=1)
+    coming = iter(ahead)
+    ahead.first = 3  # as a resumed run says once it has begun
+    for pair, number in zip(coming, (3, 4), strict=True):
+        torch.testing.assert_close(pair.hazy, ahead.batch(number).hazy)
+
+
+def test_scenes_that_validate_are_not_trained_on(its, nyu, tmp_path):
+    root = tmp_path / "its"
+    shutil.copytree(its, root)
+    for path in [*root.rglob("2_*.png"), *root.rglob("2.png")]:
+        path.rename(path.with_name("1350" + path.name[1:]))
+    data = HazeData(
+        root=nyu, its=root, batch=BatchConfig(size=1), train_scenes=2, validation_scenes=1
+    )
+    data.setup("fit")
+    assert {files.scene for files in data.batches.files} == {"10"}
 
 
 def test_training_reads_its(its, nyu, tmp_path):

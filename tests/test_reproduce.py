@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from kddn.cli import app
 from kddn.errors import DataError, KddnError
 from kddn.research.cli import find_recipe
 from kddn.research.nets import StudentConfig, Teacher
-from kddn.research.nets.baselines import AODNet, GridDehazeNet
+from kddn.research.nets.baselines import GFN, AODNet, GridDehazeNet
 from kddn.research.paper.ablations import compare, markdown, reproduce
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.systems import reproduce_systems
@@ -128,6 +129,15 @@ def test_a_given_teacher_is_used(nyu, tmp_path, tiny):
     assert config["model"]["losses"]["teacher"] == str(given)
 
 
+def test_a_run_of_another_kind_is_not_taken_for_this_one(nyu, tmp_path, tiny):
+    runs = Runs(root=nyu, output=tmp_path / "out", network="small", config=[str(tiny)])
+    made = runs.student(TABLE1[1], 0)
+    assert runs.student(TABLE1[1], 0) == made
+    cause = r"l1/0 was trained in another way \(--budget=0.5, --budget=1.0\)"
+    with pytest.raises(KddnError, match=cause):
+        replace(runs, budget=0.5).student(TABLE1[1], 0)
+
+
 def test_what_is_missing_is_named_first(nyu, tmp_path):
     runs = Runs(root=nyu, output=tmp_path)
     with pytest.raises(KddnError, match="give --vgg"):
@@ -189,14 +199,17 @@ def test_table_4_trains_on_o_haze_and_quotes_the_teams(tmp_path, tiny):
         ohaze=root, output=tmp_path / "out", config=[str(tiny)], vgg=vgg_files(tmp_path, 16)[0]
     )
     save_network(AODNet(), tmp_path / "any.safetensors")
-    others = dict.fromkeys(("gfn", "grid-dehaze-net", "kddn-wfmil"), tmp_path / "any.safetensors")
+    others = dict.fromkeys(("grid-dehaze-net", "kddn-wfmil"), tmp_path / "any.safetensors")
     placings = reproduce_systems("table4", runs, {"o-haze": root}, others)
     rows = {p.system: p for p in placings}
     assert list(rows) == [entry.name for entry in TABLE4]
     assert rows["BJTU"].psnr is None
     assert rows["BJTU"].paper_psnr == 24.598
     assert rows["kddn-fmil"].images == 5
-    assert (tmp_path / "out/teacher/weights.safetensors").is_file()
+    assert (tmp_path / "out/teacher-ohaze/weights.safetensors").is_file()
+    assert type(load_network(tmp_path / "out/gfn/weights.safetensors")) is GFN
+    config = yaml.safe_load((tmp_path / "out/gfn/config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 26220
     config = yaml.safe_load((tmp_path / "out/kddn-fmil/config.yaml").read_text())
     assert config["data"]["ohaze"] == str(root)
 

@@ -6,9 +6,10 @@ from unittest.mock import patch
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from kddn.errors import ModelError
+from kddn.errors import KddnError, ModelError
 from kddn.research.callbacks import CycleAveraging
 from kddn.research.cli import train
 from kddn.research.haze import scatter
@@ -151,6 +152,27 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
     resumed = load_network(train("student", options(nyu, parts, 7, f"--resume={stop}")))
     torch.testing.assert_close(resumed.state_dict(), expected, rtol=0, atol=0)
     assert log(parts, "loss") == log(whole, "loss")[6:]
+
+
+def test_a_resumed_student_keeps_its_teacher(nyu, tmp_path):
+    teacher = tmp_path / "teacher.safetensors"
+    save_network(Teacher(), teacher)
+    imitate = "--model.losses={imitation: 1.0}"
+    given = f"--model.losses.teacher={teacher}"
+    train("student", options(nyu, tmp_path / "run", 2, imitate, given))
+    (last,) = (tmp_path / "run").rglob("last.ckpt")
+    train("student", options(nyu, tmp_path / "run", 3, imitate, f"--resume={last}"))
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert config["model"]["losses"]["teacher"] == str(teacher)
+    assert not list(tmp_path.rglob("teacher/*"))
+    (tmp_path / "run/config.yaml").unlink()
+    with pytest.raises(KddnError, match="does not say which teacher"):
+        train("student", options(nyu, tmp_path / "run", 4, imitate, f"--resume={last}"))
+
+
+def test_a_teacher_stops_when_it_is_good_enough(nyu, tmp_path):
+    train("teacher", options(nyu, tmp_path, 40, "--model.enough=1.0"))
+    assert len(log(tmp_path, "loss")) == 4  # the first epoch
 
 
 def test_weights_that_do_not_fit_are_refused_before_training(nyu, tmp_path):

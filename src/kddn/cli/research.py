@@ -128,7 +128,7 @@ def reproduce(
     weights: Annotated[list[str], Parameter(negative=())] | None = None,
     model: Annotated[list[str], Parameter(negative=())] | None = None,
     logs: Annotated[list[str], Parameter(negative=())] | None = None,
-    output: Path = Path("runs/reproduced"),
+    output: Path | None = None,
     seeds: int = 1,
     network: Literal["paper", "authors", "small"] = "paper",
     budget: float = 1.0,
@@ -166,11 +166,12 @@ def reproduce(
         For Figure 6, a run's metrics.csv under the setting's name, as `L1=FILE`; may be given
         several times, also with one name.
     output
-        Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's files.
+        Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's files; by
+        default under runs/reproduced.
     seeds
-        Runs a row.
+        For Tables 1 and 2, runs a row.
     network
-        The student.
+        For Tables 1 and 2, the student.
     budget
         Share of each epoch's batches to train on, the same for every row.
     config
@@ -191,6 +192,7 @@ def reproduce(
         For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.
     """
     folders, files = _named(data or []), _named(weights or [])
+    output = output or Path("runs/reproduced", what if what.startswith("table") else "figures")
     if what.startswith("figure"):
         curves: dict[str, list[Path]] = {}
         for name, _, path in (entry.partition("=") for entry in logs or []):
@@ -207,7 +209,7 @@ def reproduce(
         for path in figures.reproduce_figure(what, material, output):
             print(path)
         return
-    teachers = {"teacher": teacher, "teacher-mid": mid_teacher}
+    teachers = {"teacher": teacher, "teacher-ohaze": teacher, "teacher-mid": mid_teacher}
     runs = research("paper.runs").Runs(
         root=root,
         ohaze=folders.get("o-haze") if what == "table4" else None,

@@ -8,6 +8,6 @@ Where the paper's nouns live:
 | haze and its density (equations 6 and 7) | `haze` |
 | data | `data` |
 | training | `training` |
-| measuring | `metrics`, `validation` |
+| measuring | `metrics`, `protocols`, `evaluation` |
 | weights out of here | `weights`, `export` |
 """

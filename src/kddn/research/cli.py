@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -54,12 +55,13 @@ class TrainCLI(LightningCLI):
         if not 0 < config.budget <= 1:
             raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
         config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
-        config.budget = 1.0  # it is spent: the run's config.yaml must not shorten it again
+        budget, config.budget = config.budget, 1.0  # spent: config.yaml must not shorten it again
         losses = config.model.get("losses")
         if losses is not None and losses.imitation and losses.teacher is None:
-            losses.teacher = self._train_teacher()
+            resumed = config.resume
+            losses.teacher = _teacher_of(resumed) if resumed else self._train_teacher(budget)
 
-    def _train_teacher(self) -> Path:
+    def _train_teacher(self, budget: float) -> Path:
         """Train a teacher for this student: its recipe, with the student's data and limits."""
         folder = Path(self.config.trainer.default_root_dir or ".") / "teacher"
         self._rehearse(folder / "untrained.safetensors")
@@ -67,7 +69,9 @@ class TrainCLI(LightningCLI):
         kept = {"accelerator", "devices", "precision", "max_time", "max_steps"}
         kept |= {"log_every_n_steps", "enable_progress_bar"}
         limits = {key: value for key, value in shared["trainer"].items() if key in kept}
+        shared["data"].pop("epoch_length")  # the recipe's own: its schedule goes by it
         changes = {
+            "budget": budget,
             "data": shared["data"],
             "trainer": {**limits, "default_root_dir": str(folder)},
         }
@@ -82,6 +86,22 @@ class TrainCLI(LightningCLI):
         config.model.losses.teacher = untrained
         self.parser.instantiate(config)
         untrained.unlink()
+
+
+def _teacher_of(checkpoint: Path) -> Path:
+    """The teacher that the run of a checkpoint imitates.
+
+    Raises:
+        KddnError: If the run does not say.
+    """
+    config = checkpoint.parent.parent / "config.yaml"
+    try:
+        teacher = yaml.safe_load(config.read_text())["model"]["losses"]["teacher"]
+        return Path(teacher)
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise KddnError(
+            f"{config} does not say which teacher {checkpoint} imitates; give model.losses.teacher"
+        ) from error
 
 
 def train(stage: str, arguments: Sequence[str]) -> Path:
@@ -138,22 +158,19 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
         DataError: If `--config` names neither a file nor a recipe.
     """
     found: list[str] = []
+    base = RECIPES / "student.yaml"
     words = iter(arguments)
     for word in words:
         option, _, value = word.partition("=")
         if option != "--config":
             found.append(word)
             continue
-        for path in _files(value or next(words, "")):
-            found += ["--config", str(path)]
+        recipe = find_recipe(value or next(words, ""))
+        changes_student = recipe.is_relative_to(RECIPES) and recipe.parent != RECIPES
+        if changes_student and str(base) not in found:  # once: what it says again is no change
+            found += ["--config", str(base)]
+        found += ["--config", str(recipe)]
     return found
-
-
-def _files(name: str) -> list[Path]:
-    recipe = find_recipe(name)
-    if recipe.is_relative_to(RECIPES) and recipe.parent != RECIPES:
-        return [RECIPES / "student.yaml", recipe]
-    return [recipe]
 
 
 def find_recipe(name: str) -> Path:

@@ -1,6 +1,7 @@
 """Systems on data sets, by named protocols, through the runtime that users run."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -13,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from kddn import Dehazer
-from kddn.errors import KddnError
+from kddn.errors import KddnError, ModelError
 from kddn.priors.dark_channel import dark_channel
 from kddn.priors.filters import gray
 from kddn.research import reports
@@ -119,14 +120,26 @@ def score(
                 yield Score(case.data, protocol_name, name, case.scene, case.name, figures, seconds)
 
 
-def network_system(weights: Path) -> System:
-    """A network that a file of weights holds, in PyTorch."""
-    network = load_network(weights)
+def network_system(weights: Path, device: str = "auto") -> System:
+    """A network that a file of weights holds, in PyTorch.
+
+    Args:
+        weights: The file.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ModelError: If the file cannot be used, or there is no such device.
+    """
+    cuda = torch.cuda.is_available()
+    if device not in ("auto", "cpu", *["cuda"] * cuda):
+        raise ModelError(f"PyTorch has no device {device!r} here; use auto{' or cuda' * cuda}")
+    place = torch.device("cuda" if cuda and device != "cpu" else "cpu")
+    network = load_network(weights).to(place)
 
     def dehaze(hazy: Tensor) -> Tensor:
         with torch.inference_mode():
-            clear: Tensor = network(hazy)
-        return clear
+            clear: Tensor = network(hazy.to(place))
+        return clear.cpu()
 
     return dehaze
 
@@ -143,9 +156,11 @@ def find_systems(
             size that users get.
     """
     yield "hazy", lambda hazy: hazy
+    stems = Counter(["hazy", *(Path(name).stem for name in dict.fromkeys(models))])
     for name in models:
         if Path(name).suffix in (".safetensors", ".ckpt"):
-            yield Path(name).stem, network_system(Path(name))
+            called = Path(name).stem if stems[Path(name).stem] == 1 else name
+            yield called, network_system(Path(name), device)
             continue
         dehazer = Dehazer(name, device)
         at_working_size = dehazer.working_size < 620

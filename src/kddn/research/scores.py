@@ -3,6 +3,7 @@
 Several images share a scene, so the 95% intervals resample scenes, not images.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -80,7 +81,10 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
         Summary(
             *of_what,
             len(group),
-            {metric: estimate(by_scene(group, metric)) for metric in group[0].figures},
+            {
+                metric: estimate(by_scene(group, metric), images_by_scene(group))
+                for metric in group[0].figures
+            },
             float(np.median([s.seconds for s in group])),
         )
         for of_what, group in groups.items()
@@ -98,13 +102,30 @@ def by_scene(scores: Sequence[Score], metric: str) -> NDArray[np.float64]:
     return np.array([np.mean(values) for values in scenes.values()])
 
 
-def estimate(values: NDArray[np.floating]) -> Estimate:
-    """Mean of values, one a scene, and its 95% interval, by resampling them."""
-    return Estimate(float(values.mean()), *bootstrap(values))
+def images_by_scene(scores: Sequence[Score]) -> NDArray[np.int64]:
+    """How many images each scene has, in the order the scenes come in."""
+    return np.array(list(Counter(s.scene for s in scores).values()))
 
 
-def bootstrap(values: NDArray[np.floating], *, resamples: int = 2000) -> tuple[float, float]:
-    """Ends of the 95% interval of the mean of values, one a scene, by resampling them."""
+def estimate(values: NDArray[np.floating], images: NDArray[np.int64] | None = None) -> Estimate:
+    """Mean over images of values, one a scene, and its 95% interval, by resampling scenes.
+
+    Args:
+        values: Each scene's mean.
+        images: How many images each has; all alike by default.
+    """
+    return Estimate(float(np.average(values, weights=images)), *bootstrap(values, images))
+
+
+def bootstrap(
+    values: NDArray[np.floating],
+    images: NDArray[np.int64] | None = None,
+    *,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Ends of the 95% interval of the mean that `estimate` gives."""
     draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
+    weights = None if images is None else images[draws]
+    means = np.average(values[draws], axis=1, weights=weights)
+    low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)

@@ -68,9 +68,7 @@ def progress(trainer: Trainer) -> float:
     A run without an end counts as just begun.
     """
     shares = [0.0]
-    if trainer.max_steps > 0:
-        shares.append(trainer.global_step / trainer.max_steps)
-    elif trainer.max_epochs is not None and trainer.max_epochs > 0:
+    if trainer.max_steps > 0 or (trainer.max_epochs or 0) > 0:
         shares.append(trainer.global_step / trainer.estimated_stepping_batches)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
@@ -151,6 +149,7 @@ class TeacherTraining(Training):
         network: A preset's name, or any network from RGB to RGB by `class_path` and `init_args`.
         start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
         optimization: Learning rate and its schedule.
+        enough: Validation PSNR in dB at which it stops, for a teacher that is not to be good.
     """
 
     def __init__(
@@ -158,9 +157,16 @@ class TeacherTraining(Training):
         network: TeacherPreset | nn.Module = "paper",
         start: Path | None = None,
         optimization: Optimization | None = None,
+        enough: float | None = None,
     ) -> None:
         teacher = Teacher(TEACHER_PRESETS[network]) if isinstance(network, str) else network
         super().__init__(_begin(teacher, start), optimization)
+        self.enough = enough
+
+    def on_validation_end(self) -> None:
+        reached = self.trainer.callback_metrics.get("psnr")
+        if self.enough is not None and reached is not None and reached >= self.enough:
+            self.trainer.should_stop = True
 
     def sees(self, batch: Pair) -> Tensor:
         return batch.clean

@@ -146,7 +146,11 @@ def resize(x: Tensor, scale: float) -> Tensor:
     if scale == 1:
         return x
     size = [max(1, round(side * scale)) for side in x.shape[-2:]]
-    return F.interpolate(x, size, mode="bilinear", antialias=True)
+    if x.is_floating_point() or x.device.type == "cpu":
+        return F.interpolate(x, size, mode="bilinear", antialias=True)
+    # Elsewhere only floating numbers can be antialiased.
+    small = F.interpolate(x.float(), size, mode="bilinear", antialias=True)
+    return small.round().clamp(0, 255).to(x.dtype)
 
 
 def uniform(generator: torch.Generator) -> float:

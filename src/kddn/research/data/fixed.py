@@ -19,6 +19,8 @@ from kddn.research.data.pairs import Pair
 class PairFiles:
     """One hazy image, and what belongs to it."""
 
+    scene: str
+    """What it shows."""
     hazy: Path
     clear: Path | None
     """None where there is no truth, which no one can train on."""
@@ -122,14 +124,12 @@ class FixedPairs(Batches):
 
     def __iter__(self) -> Iterator[Pair]:
         if self.workers == 0:
-            return super().__iter__()
-        return iter(
-            DataLoader(
-                _ByNumber(self),
-                batch_size=None,
-                sampler=self.numbers(),
-                num_workers=self.workers,
-            )
+            yield from super().__iter__()
+            return
+        # Asked for the numbers only when the first batch is: a resumed run sets `first` till then.
+        numbers = self.numbers()
+        yield from DataLoader(
+            _ByNumber(self), batch_size=None, sampler=numbers, num_workers=self.workers
         )
 
     def batch(self, number: int) -> Pair:

@@ -55,8 +55,8 @@ class HazeData(LightningDataModule):
         batch: Number, size and orientation of a batch's images.
         haze: What haze is drawn over NYU's scenes: ITS's by default.
         photos: Photographs without depth, to train on too.
-        its: Folder of RESIDE's ITS (`hazy/`, `clear/`): trains on its fixed images rather than on
-            haze drawn anew.
+        its: Folder of RESIDE's ITS (`hazy/`, `clear/`): trains on its fixed images of scenes 1 to
+            1349 rather than on haze drawn anew.
         ohaze: Folder of O-HAZE (`hazy/`, `GT/`): trains on its scenes 1 to 35 alone, and validates
             on 36 to 40 alone.
         epoch_length: Batches an epoch. 1748 batches of 8 are one pass over ITS's 13,990 images.
@@ -137,7 +137,9 @@ class HazeData(LightningDataModule):
             return self._fixed(files, workers=0)
         assert self.root is not None
         if self.its is not None:
-            return self._fixed(ITS.find(self.its), workers=self.workers)
+            known = set(map(str, TRAIN))  # the others validate
+            files = [each for each in ITS.find(self.its) if each.scene in known]
+            return self._fixed(files, workers=self.workers)
         scenes = HazedScenes(
             load_nyu(self.root, self.train_ids).to(device),
             self.batch,

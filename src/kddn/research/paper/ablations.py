@@ -13,8 +13,8 @@ from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.evaluation import network_system, score
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.paper.runs import Runs, losses_of
-from kddn.research.paper.tables import TABLES, Row
-from kddn.research.reports import write_table
+from kddn.research.paper.tables import PROTOCOL, TABLES, Row
+from kddn.research.reports import Checksums, write_record, write_table
 from kddn.research.scores import Score, bootstrap, by_scene
 
 
@@ -68,16 +68,18 @@ def reproduce(
         raise KddnError(f"{table} needs NYU's scenes: give --root, the folder of rgb/ and depth/")
     if runs.vgg is None and any(losses_of(row.recipe).get("perceptual") for row in rows):
         raise KddnError(f"{table} has rows with the perceptual loss: give --vgg, a file of weights")
-    systems = {
-        f"{row.slug}/{seed}": network_system(runs.student(row, seed))
-        for seed in range(runs.seeds)
-        for row in rows
+    weights = {
+        f"{row.slug}/{seed}": runs.student(row, seed) for seed in range(runs.seeds) for row in rows
     }
+    systems = {name: network_system(path) for name, path in weights.items()}
+    checksums = Checksums()
     cases = nyu_cases(runs.root, scenes=scenes, scale=scale)
-    images = track(cases, "Images", total=scenes * len(SOTS_INDICES))
-    scores = [result for result in score(systems, images) if isinstance(result, Score)]
+    images = checksums.watch(track(cases, "Images", total=scenes * len(SOTS_INDICES)))
+    found = score(systems, images, [PROTOCOL])
+    scores = [result for result in found if isinstance(result, Score)]
     results = compare(rows, scores)
     write_table(runs.output, scores, results, markdown(results))
+    write_record(runs.output / "evaluation.json", list(map(str, weights.values())), checksums)
     return results
 
 
@@ -134,7 +136,8 @@ def _by_seed(row: Row, scores: Sequence[Score]) -> NDArray[np.float64]:
 def markdown(results: Sequence[Result]) -> str:
     """The results as a table of a page."""
     lines = [
-        "| row | PSNR here (95%) | of each seed | SSIM here (95%) | paper | over | gain here (95%) "
+        f"| row (protocol {PROTOCOL}) | PSNR here (95%) | of each seed | SSIM here (95%) | paper "
+        "| over | gain here (95%) "
         "| gain in the paper | holds here |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

@@ -59,7 +59,9 @@ class Runs:
         options = []
         losses = [losses_of(recipe) for recipe in entry.recipes]
         if any(of.get("imitation") for of in losses):
-            options.append(f"--model.losses.teacher={self.teacher('teacher')}")
+            recipes = [read_recipe(recipe) for recipe in entry.recipes]
+            named = [r["teacher_recipe"] for r in recipes if "teacher_recipe" in r]
+            options.append(f"--model.losses.teacher={self.teacher([*named, 'teacher'][0])}")
         if any(of.get("perceptual") for of in losses):
             if self.vgg is None:
                 raise KddnError(f"{entry.name} needs a VGG to train: give --vgg, or its --weights")
@@ -75,27 +77,40 @@ class Runs:
     def _train(
         self, stage: str, recipes: Sequence[str], seed: int, folder: Path, more: list[str]
     ) -> Path:
+        said = [f"--config={name}" for name in (*recipes, *self.config)]
+        said += [f"--seed_everything={seed}", f"--data.seed={seed}", f"--budget={self.budget}"]
+        if self.root is not None:
+            said.append(f"--data.root={self.root.resolve()}")
+        if self.ohaze is not None:
+            said.append(f"--data.ohaze={self.ohaze.resolve()}")
+        said += more
+        _agree(folder / "options.json", said)
         if (weights := folder / "weights.safetensors").is_file():
             return weights
         logger = {
             "class_path": _name(CSVLogger),
             "init_args": {"save_dir": str(folder), "name": "", "version": ""},
         }
-        options = [word for name in (*recipes, *self.config) for word in ("--config", name)]
-        options += [
-            f"--seed_everything={seed}",
-            f"--data.seed={seed}",
-            f"--budget={self.budget}",
-            f"--trainer.default_root_dir={folder}",
-            f"--trainer.logger={json.dumps(logger)}",
-        ]
-        if self.root is not None:
-            options.append(f"--data.root={self.root}")
-        if self.ohaze is not None:
-            options.append(f"--data.ohaze={self.ohaze}")
+        options = [f"--trainer.default_root_dir={folder}", f"--trainer.logger={json.dumps(logger)}"]
         if (last := folder / "checkpoints" / "last.ckpt").is_file():
             options.append(f"--resume={last}")
-        return train(stage, [*options, *more])
+        return train(stage, [*said, *options])
+
+
+def _agree(path: Path, said: list[str]) -> None:
+    """See that a run that is there already was asked for as it is now, or note how it is.
+
+    Raises:
+        KddnError: If it was asked for in another way.
+    """
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(said, indent=2) + "\n")
+    elif differing := set(json.loads(path.read_text())) ^ set(said):
+        raise KddnError(
+            f"{path.parent} was trained in another way ({', '.join(sorted(differing))}); name "
+            "another --output, or remove that folder"
+        )
 
 
 def read_recipe(name: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation import network_system, score
 from kddn.research.paper.runs import Runs
-from kddn.research.paper.tables import TABLES_OF_SYSTEMS, Entry
-from kddn.research.reports import write_table
+from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry
+from kddn.research.reports import Checksums, write_record, write_table
 from kddn.research.scores import Score, Summary, summarize
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,9 @@ def reproduce_systems(
         case for name, root in data.items() if judged[name] in wanted
         for case in islice(find_data_set(name).cases(root), images)
     )  # fmt: skip
-    scores = [s for s in score(systems, track(cases, "Images")) if isinstance(s, Score)]
+    checksums = Checksums()
+    found = score(systems, checksums.watch(track(cases, "Images")), [PROTOCOL])
+    scores = [s for s in found if isinstance(s, Score)]
     summaries = {(row.data, row.system): row for row in summarize(scores)}
     placings = [
         _place(entry, name, judged[name], files.get(entry.name), summaries.get((name, entry.name)))
@@ -94,6 +96,7 @@ def reproduce_systems(
         for entry in entries
     ]
     write_table(runs.output, scores, placings, markdown(placings))
+    write_record(runs.output / "evaluation.json", list(map(str, files.values())), checksums)
     return placings
 
 
@@ -126,7 +129,8 @@ def _place(
 def markdown(placings: list[Placing]) -> str:
     """The table as a page has it."""
     lines = [
-        "| system | data | images | PSNR here (95%) | SSIM here (95%) | paper | difference, dB |",
+        f"| system (protocol {PROTOCOL}) | data | images | PSNR here (95%) | SSIM here (95%) "
+        "| paper | difference, dB |",
         "|---|---|---|---|---|---|---|",
     ]
     for p in placings:

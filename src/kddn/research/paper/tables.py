@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+PROTOCOL = "kddn"
+"""The authors' own, which the paper's figures are taken to be by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:

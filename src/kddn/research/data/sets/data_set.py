@@ -104,6 +104,10 @@ class DataSet:
     """All scenes that it must have; None where their names are not known."""
     hazes: Sequence[str] = ("",)
     """All hazy images that a scene must have."""
+    judged: Sequence[str] | None = None
+    """The scenes to judge by; all by default."""
+    ignored: Names | None = None
+    """What else it brings, of no use here."""
     count: int | None = None
     """How many hazy images it must have, where their names are not known."""
     size: Size | None = None
@@ -141,13 +145,13 @@ class DataSet:
                 )
             t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
             airlight = float(groups["airlight"]) if groups.get("airlight") else None
-            found.append((groups["scene"], PairFiles(path, clear, t, airlight)))
-        if lacking := set(wanted or ()) - {scene for scene, _ in found}:
+            found.append(PairFiles(groups["scene"], path, clear, t, airlight))
+        if lacking := set(wanted or ()) - {files.scene for files in found}:
             raise DataError(
                 f"scene {min(lacking)} of {self.name} is missing in {root} ({self.example}); "
                 f"it comes from {self.source}"
             )
-        return [files for _, files in found]
+        return found
 
     def cases(self, root: Path) -> Iterator[Case]:
         """All images to judge by.
@@ -156,6 +160,8 @@ class DataSet:
             DataError: As `find` does, or if a file cannot be read.
         """
         for files in self.find(root):
+            if self.judged is not None and files.scene not in self.judged:
+                continue
             if files.clear is None:
                 pixels = torch.from_numpy(read_pixels(files.hazy, "RGB")).permute(2, 0, 1)[None]
                 yield Case(self.name, files.hazy.stem, files.hazy.stem, pixels.float() / 255, None)
@@ -198,6 +204,8 @@ class DataSet:
                     prefixes[prefix] = path
             elif self.transmission and (match := self.transmission.match(relative)):
                 transmission[match["scene"], match.groupdict(default="").get("haze", "")] = path
+            elif self.ignored and self.ignored.match(relative):
+                continue
             elif any(names.holds(relative.parent) for names in kinds):
                 strange.append(path)
         hazy.sort(key=lambda item: _natural(item[0].name))
@@ -239,8 +247,10 @@ class DataSet:
                 yield Problem("extra", f"{path}: {self.name} has no scene {groups['scene']}")
             elif self.hazes != ("",) and groups["haze"] not in self.hazes:
                 yield Problem("extra", f"{path}: {self.name} has no haze {groups['haze']}")
-        twice = Counter((g["scene"], g.get("haze", "")) for _, g in listing.hazy)
-        for (scene, haze), times in twice.items():
+        # Where hazes are not numbered, their airlight tells them apart too.
+        airlight = "airlight" if self.hazes == ("",) else "haze"
+        twice = Counter((g["scene"], g.get("haze", ""), g.get(airlight)) for _, g in listing.hazy)
+        for (scene, haze, _), times in twice.items():
             if times > 1 and self.hazy != ANY_PICTURE:
                 yield Problem("extra", f"{_image(scene, haze)} is there {times} times")
 
@@ -252,6 +262,9 @@ class DataSet:
         assert size is not None
         if self.size is not None and size != self.size:
             return Problem("wrong size", f"{path}: {_by(size)}, not {_by(self.size)}")
+        t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
+        if t is not None and (of_t := _size(t)) not in (None, size):
+            return Problem("wrong size", f"{t}: {_by(of_t)}, but {path.name} is {_by(size)}")
         clear = _look_up(listing.clear, groups)
         if clear is None:
             known = self.scenes is not None and groups["scene"] in self.scenes
@@ -294,5 +307,5 @@ def _image(scene: str, haze: str) -> str:
     return f"haze {haze} of scene {scene}" if haze else f"hazy scene {scene}"
 
 
-def _by(size: Size) -> str:
-    return f"{size[0]}x{size[1]}"
+def _by(size: Size | None) -> str:
+    return f"{size[0]}x{size[1]}" if size else "unreadable"

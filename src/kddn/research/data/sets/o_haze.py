@@ -3,10 +3,7 @@
 Sizes differ from scene to scene, up to 20 megapixels. There is no transmission.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from kddn.research.data.sets.data_set import Case, DataSet, Names
+from kddn.research.data.sets.data_set import DataSet, Names
 
 
 def _scenes(first: int, last: int) -> list[str]:
@@ -23,16 +20,7 @@ TEST = _scenes(41, 45)
 """Scenes of its test set."""
 
 
-class OHaze(DataSet):
-    """Its cases are the test scenes alone; training takes others by `find`."""
-
-    def cases(self, root: Path) -> Iterator[Case]:
-        for case in super().cases(root):
-            if case.name[:2] in TEST:
-                yield case
-
-
-O_HAZE = OHaze(
+O_HAZE = DataSet(
     name="o-haze",
     summary="O-HAZE's 45 outdoor scenes with machine haze, judged by the last five; Table 4",
     licence="for research, not for commercial use",
@@ -41,4 +29,5 @@ O_HAZE = OHaze(
     hazy=Names("hazy", r"(?P<scene>\d\d)_outdoor_hazy\.(jpg|png)"),
     clear=Names("GT", r"(?P<scene>\d\d)_outdoor_GT\.(jpg|png)"),
     scenes=_scenes(1, 45),
+    judged=TEST,
 )

@@ -44,11 +44,15 @@ def read_curve(path: Path) -> Curve:
     Raises:
         DataError: If it cannot be read or holds no validation.
     """
-    try:
-        with path.open() as file:
-            lines = list(csv.DictReader(file))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    # Of a run that was resumed, the earlier parts lie beside the last.
+    parts = sorted(path.parent.glob("metrics-*.csv")) if path.name == "metrics.csv" else []
+    lines = []
+    for part in (*parts, path):
+        try:
+            with part.open() as file:
+                lines += list(csv.DictReader(file))
+        except OSError as error:
+            raise DataError(f"{part} cannot be read ({error.strerror})") from error
     points = [(float(line["step"]), float(line["psnr"])) for line in lines if line.get("psnr")]
     if not points:
         raise DataError(f"{path} holds no PSNR: give the metrics.csv of a run that validated")
