@@ -21,8 +21,11 @@ ROWS = sorted(
 
 
 def tiny(nyu, folder):
-    """Two steps on tiny pictures."""
+    """Two steps on tiny pictures, of the teacher too."""
+    teacher = folder / "teacher.yaml"
+    teacher.write_text("data: {epoch_length: 2}\n")
     return [
+        f"--teacher_recipe={teacher}",
         f"--data.root={nyu}",
         "--data.train_scenes=2",
         "--data.validation_scenes=1",
