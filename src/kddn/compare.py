@@ -62,6 +62,8 @@ def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool
 
 def _open(path: Path) -> Image.Image:
     photograph = files.open_picture(path).photograph
+    if photograph.pixels.dtype == np.uint8:
+        return Image.fromarray(photograph.pixels)
     shown = photograph.pixels.astype(np.float32) * (255 / photograph.maximum)
     return Image.fromarray(shown.round().clip(0, 255).astype(np.uint8))
 

@@ -111,10 +111,18 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
         writer.writerows(flat)
 
 
-def write_table(folder: Path, scores: Sequence[Any], rows: Sequence[Any], page: str) -> None:
-    """Write images.csv, table.csv and table.md, and print the last."""
+def write_table(
+    folder: Path,
+    scores: Sequence[Any],
+    rows: Sequence[Any],
+    page: str,
+    weights: Iterable[Path],
+    checksums: "Checksums",
+) -> None:
+    """Write images.csv, table.csv, evaluation.json and table.md, and print the last."""
     write_rows(folder / "images.csv", scores)
     write_rows(folder / "table.csv", rows)
+    write_record(folder / "evaluation.json", [str(path) for path in weights], checksums)
     (folder / "table.md").write_text(page)
     Console().print(page, soft_wrap=True)
 

@@ -14,7 +14,7 @@ from kddn.research.evaluation import network_system, score
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.paper.runs import Runs, losses_of
 from kddn.research.paper.tables import PROTOCOL, TABLES, Row
-from kddn.research.reports import Checksums, write_record, write_table
+from kddn.research.reports import Checksums, write_table
 from kddn.research.scores import Score, bootstrap, by_scene
 
 
@@ -78,8 +78,8 @@ def reproduce(
     found = score(systems, images, [PROTOCOL])
     scores = [result for result in found if isinstance(result, Score)]
     results = compare(rows, scores)
-    write_table(runs.output, scores, results, markdown(results))
-    write_record(runs.output / "evaluation.json", list(map(str, weights.values())), checksums)
+    page = markdown(results)
+    write_table(runs.output, scores, results, page, weights.values(), checksums)
     return results
 
 

@@ -13,7 +13,7 @@ from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation import network_system, score
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry
-from kddn.research.reports import Checksums, write_record, write_table
+from kddn.research.reports import Checksums, write_table
 from kddn.research.scores import Score, Summary, summarize
 
 _log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ def reproduce_systems(
         if judged[name] in wanted
         for entry in entries
     ]
-    write_table(runs.output, scores, placings, markdown(placings))
-    write_record(runs.output / "evaluation.json", list(map(str, files.values())), checksums)
+    page = markdown(placings)
+    write_table(runs.output, scores, placings, page, files.values(), checksums)
     return placings
 
 
