@@ -257,3 +257,15 @@ def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyfade", None)
     evaluate({"real": tmp_path}, ["dcp"])
     assert "FADE" not in capsys.readouterr().out
+
+
+def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(KddnError, match=r"b\.png"):
+        evaluate({"real": tmp_path}, ["dcp"], output=tmp_path / "out")
+    with (tmp_path / "out/looks.csv").open() as file:
+        assert [(row["image"], row["system"]) for row in csv.DictReader(file)] == [
+            ("a", "hazy"),
+            ("a", "dcp full"),
+        ]

@@ -115,3 +115,12 @@ def test_vgg_files_that_cannot_be_used_are_named(tmp_path):
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ModelError, match=r"other.pth holds neither VGG16 nor VGG19"):
         load_vgg(tmp_path / "other.pth")
+
+
+def test_vgg_stops_at_the_last_stage_that_is_asked_for(tmp_path):
+    path, _ = vgg_files(tmp_path, 16)
+    image = torch.rand(1, 3, 32, 48)
+    shallow = load_vgg(path, stages=3)
+    assert len(shallow.features) < len(load_vgg(path).features)
+    for ours, all_of_it in zip(shallow(image), load_vgg(path)(image)[:3], strict=True):
+        torch.testing.assert_close(ours, all_of_it)

@@ -56,8 +56,9 @@ def evaluate(
         protocols: How to measure.
         metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
         vgg: Weights of VGG, to measure the distance of its features too.
-        output: Folder for `images.csv`, `summary.csv` and `.md`, `looks.csv` of pictures without
-            truth, and `evaluation.json` with versions and checksums; none are written without.
+        output: Folder for `images.csv` and, of pictures without truth, `looks.csv`, both written
+            while it goes on; and at its end `summary.csv` and `.md`, and `evaluation.json` with
+            versions and checksums. None are written without.
         images: How many images of each set to use, from the first.
         device: Where the models run.
 
@@ -78,16 +79,14 @@ def evaluate(
     checksums = reports.Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
     seen = checksums.watch(track(cases, "Images"))
-    results = list(score(systems, seen, protocols, more))
+    found = score(systems, seen, protocols, more)
+    results = list(found if output is None else reports.written(found, output))
     scores = [result for result in results if isinstance(result, Score)]
     looks = [result for result in results if isinstance(result, Look)]
     summaries = summarize(scores)
     reports.print_tables(summaries, looks)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        reports.write_rows(output / "images.csv", scores)
         reports.write_rows(output / "summary.csv", summaries)
-        reports.write_rows(output / "looks.csv", looks)
         if summaries:
             (output / "summary.md").write_text(reports.markdown(summaries))
         reports.write_record(output / "evaluation.json", models, checksums)

@@ -91,8 +91,10 @@ class Losses:
         )
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"losses need weights of 0 or more, not all 0, but have {weights}")
-        if len(self.vgg_weights) != 5:
-            raise ValueError(f"vgg_weights must be 5 numbers, not {len(self.vgg_weights)}")
+        if len(self.vgg_weights) != 5 or min(self.vgg_weights) < 0 or max(self.vgg_weights) == 0:
+            raise ValueError(
+                f"vgg_weights must be 5 numbers of 0 or more, not all 0, not {self.vgg_weights}"
+            )
 
     @property
     def mimic_pairs(self) -> tuple[MimicPair, ...]:
@@ -160,7 +162,7 @@ class Objective(nn.Module):
         vgg = self._vgg.on(clean.device)
         with torch.no_grad():
             truth = vgg(clean)
-        return losses.perceptual(vgg(prediction), truth, self.config.vgg_weights)
+        return losses.perceptual(vgg(prediction), truth, self.config.vgg_weights[: len(truth)])
 
     def _load_mentor(self) -> Frozen:
         if self.config.mentor is None:
@@ -189,4 +191,7 @@ class Objective(nn.Module):
             raise ModelError(
                 "the perceptual loss needs a VGG: give losses.vgg, torchvision's vgg19-dcbb9e9d.pth"
             )
-        return Frozen(load_vgg(self.config.vgg, normalize=self.config.vgg_normalize))
+        stages = max(
+            stage for stage, weight in enumerate(self.config.vgg_weights, start=1) if weight
+        )
+        return Frozen(load_vgg(self.config.vgg, normalize=self.config.vgg_normalize, stages=stages))

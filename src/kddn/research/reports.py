@@ -7,12 +7,13 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from rich import print as show
@@ -21,7 +22,7 @@ from rich.table import Table
 
 from kddn.models import find_model
 from kddn.research.data.sets import Case
-from kddn.research.scores import Look, Summary
+from kddn.research.scores import Look, Score, Summary
 
 LABELS = {
     "psnr": ("PSNR, dB", 2),
@@ -109,6 +110,28 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
         writer = csv.DictWriter(file, max(flat, key=len), lineterminator="\n")
         writer.writeheader()
         writer.writerows(flat)
+
+
+def written(results: Iterable[Score | Look], folder: Path) -> Iterator[Score | Look]:
+    """The same results, written as they come: an evaluation that is stopped leaves what it found.
+
+    Against the truth into `images.csv`, without it into `looks.csv`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[type, tuple[TextIO, csv.DictWriter[str]]] = {}
+    with ExitStack() as stack:
+        for result in results:
+            row = _flat(result)
+            if type(result) not in files:
+                name = "looks.csv" if isinstance(result, Look) else "images.csv"
+                file = stack.enter_context((folder / name).open("w", newline=""))
+                writer = csv.DictWriter(file, list(row), lineterminator="\n")
+                writer.writeheader()
+                files[type(result)] = file, writer
+            file, writer = files[type(result)]
+            writer.writerow(row)
+            file.flush()
+            yield result
 
 
 def write_table(

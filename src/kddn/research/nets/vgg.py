@@ -16,8 +16,8 @@ from kddn.errors import ModelError
 
 Depth = Literal[16, 19]
 
-_STAGES: dict[Depth, tuple[int, ...]] = {16: (2, 2, 3, 3, 1), 19: (2, 2, 4, 4, 1)}
-"""Convolutions a stage; of the fifth, only the first is needed."""
+_STAGES: dict[Depth, tuple[int, ...]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""Convolutions a stage; of the last that is asked for, only the first is needed."""
 
 _WIDTHS = (3, 64, 128, 256, 512, 512)
 
@@ -32,9 +32,10 @@ class VGG(nn.Module):
         depth: 16 or 19.
         normalize: Whether to normalise the input by ImageNet's mean and deviation, as VGG was
             trained. The authors' code does not.
+        stages: How many of the five stages there are, from the first.
     """
 
-    def __init__(self, depth: Depth = 19, *, normalize: bool = True) -> None:
+    def __init__(self, depth: Depth = 19, *, normalize: bool = True, stages: int = 5) -> None:
         super().__init__()
         self.mean: Tensor
         self.deviation: Tensor
@@ -42,10 +43,11 @@ class VGG(nn.Module):
         self.normalize = normalize
         self.features = nn.Sequential()
         self._taps: list[int] = []
-        for (inputs, outputs), convolutions in zip(pairwise(_WIDTHS), _STAGES[depth], strict=True):
-            if self._taps:
+        widths = list(pairwise(_WIDTHS))[:stages]
+        for stage, (inputs, outputs) in enumerate(widths, start=1):
+            if stage > 1:
                 self.features.append(nn.MaxPool2d(2))
-            for index in range(convolutions):
+            for index in range(1 if stage == stages else _STAGES[depth][stage - 1]):
                 self.features.append(nn.Conv2d(inputs if index == 0 else outputs, outputs, 3, 1, 1))
                 self.features.append(nn.ReLU())
                 if index == 0:
@@ -56,7 +58,7 @@ class VGG(nn.Module):
         )
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
-        """Features of RGB images in [0, 1], sides of 16 or more: five tensors `b c h w`."""
+        """Features of RGB images in [0, 1], sides of 16 or more: a tensor `b c h w` a stage."""
         x = (image - self.mean) / self.deviation if self.normalize else image
         features = []
         for index, layer in enumerate(self.features):
@@ -66,13 +68,14 @@ class VGG(nn.Module):
         return features
 
 
-def load_vgg(path: Path, *, normalize: bool = True) -> VGG:
+def load_vgg(path: Path, *, normalize: bool = True, stages: int = 5) -> VGG:
     """Build the VGG whose weights a file holds, frozen and in eval mode.
 
     Args:
         path: torchvision's `vgg19-dcbb9e9d.pth` or `vgg16-397923af.pth`, or a safetensors file
             with the same key names.
         normalize: See `VGG`.
+        stages: See `VGG`.
 
     Raises:
         ModelError: If the file is missing, unreadable, or holds neither VGG16 nor VGG19.
@@ -90,7 +93,8 @@ def load_vgg(path: Path, *, normalize: bool = True) -> VGG:
     except Exception as error:
         raise ModelError(f"{path} cannot be read as weights ({error})") from error
     # The last convolution is number 28 of VGG16 and number 34 of VGG19.
-    vgg = VGG(19 if "features.34.weight" in state else 16, normalize=normalize)
+    depth: Depth = 19 if "features.34.weight" in state else 16
+    vgg = VGG(depth, normalize=normalize, stages=stages)
     wanted = vgg.state_dict().keys()
     try:
         vgg.load_state_dict({key: state[key].float() for key in wanted})
