@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import islice
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -31,8 +30,12 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
     if not material.models:
         raise KddnError("this figure compares systems: give --model NAME, several times")
     name, root = material.only_data(data, *instead)
-    cases = list(find_data_set(name).cases(root))
-    shown = _choose(cases, material.chosen) or _evenly(cases, material.images or images)
+    data_set = find_data_set(name)
+    names = [case.name for case in data_set.cases(root)]
+    wanted = _check(material.chosen, names) or _evenly(names, material.images or images)
+    # Read once more: a whole set of large photographs would not fit into memory.
+    found = {case.name: case for case in data_set.cases(root) if case.name in wanted}
+    shown = [found[each] for each in wanted]
     systems = dict(find_systems(material.models, both_paths=False))
     columns = len(systems) + (shown[0].clean is not None)
     figure = Figure(figsize=(2.2 * columns, 1.9 * len(shown)), layout="constrained")
@@ -50,19 +53,18 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
     return figure
 
 
-def _choose(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
-    by_name = {case.name: case for case in cases}
-    if missing := [name for name in names if name not in by_name]:
+def _check(chosen: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    if missing := [name for name in chosen if name not in names]:
         raise KddnError(
-            f"there is no image {missing[0]} among {len(cases)}; they are called "
-            f"{', '.join(islice(by_name, 3))} ..."
+            f"there is no image {missing[0]} among {len(names)}; they are called "
+            f"{', '.join(names[:3])} ..."
         )
-    return [by_name[name] for name in names]
+    return chosen
 
 
-def _evenly(cases: Sequence[Case], count: int) -> list[Case]:
-    count = min(count, len(cases))
-    return list(islice(cases, 0, None, max(1, len(cases) // count)))[:count]
+def _evenly(names: Sequence[str], count: int) -> Sequence[str]:
+    count = min(count, len(names))
+    return names[:: max(1, len(names) // count)][:count]
 
 
 def _panel(system: System, case: Case) -> tuple[Tensor, str]:
