@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from rich import print as show
@@ -118,19 +118,17 @@ def written(results: Iterable[Score | Look], folder: Path) -> Iterator[Score | L
     Against the truth into `images.csv`, without it into `looks.csv`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files: dict[type, tuple[TextIO, csv.DictWriter[str]]] = {}
+    writers: dict[str, csv.DictWriter[str]] = {}
     with ExitStack() as stack:
         for result in results:
             row = _flat(result)
-            if type(result) not in files:
-                name = "looks.csv" if isinstance(result, Look) else "images.csv"
-                file = stack.enter_context((folder / name).open("w", newline=""))
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                writer.writeheader()
-                files[type(result)] = file, writer
-            file, writer = files[type(result)]
-            writer.writerow(row)
-            file.flush()
+            name = "looks.csv" if isinstance(result, Look) else "images.csv"
+            if name not in writers:
+                # Buffered by lines, so that a killed run loses none.
+                file = stack.enter_context((folder / name).open("w", newline="", buffering=1))
+                writers[name] = csv.DictWriter(file, list(row), lineterminator="\n")
+                writers[name].writeheader()
+            writers[name].writerow(row)
             yield result
 
 
