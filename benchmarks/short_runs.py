@@ -148,6 +148,6 @@ if __name__ == "__main__":
         parser.add_argument(f"--{file}", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("names", nargs="*", default=list(CHANGES))
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     given = {file: getattr(asked, file) for file in NEEDS.values()}
     main(asked.nyu, asked.output, asked.seeds, given, asked.names)

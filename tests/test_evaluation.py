@@ -15,6 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from kddn.errors import DataError, KddnError, ModelError
+from kddn.models import find_model
 from kddn.research.data import load_nyu, sots_pair
 from kddn.research.data.sets import DATA_SETS, Case
 from kddn.research.data.sets.nyu import nyu_cases
@@ -55,12 +56,15 @@ def test_means_are_over_images():
     assert (low, high) == (20, 30)
 
 
-def test_weights_of_one_name_are_told_apart(tmp_path):
+def test_models_of_one_name_are_told_apart(tmp_path):
     paths = [str(tmp_path / folder / "weights.safetensors") for folder in "ab"]
     for path in paths:
         save_network(AODNet(), Path(path))
     systems = dict(find_systems([*paths, paths[0]]))
     assert list(systems) == ["hazy", *paths]
+    ours = str(find_model("kddn-small").path)
+    systems = dict(find_systems(["kddn-small", ours], both_paths=False))
+    assert list(systems) == ["hazy", "kddn-small @320", f"{ours} @320"]
     with pytest.raises(ModelError, match="PyTorch has no device 'coreml' here; use auto"):
         dict(find_systems(paths, "coreml"))
 

@@ -157,16 +157,16 @@ def find_systems(
     yield "hazy", lambda hazy: hazy
     stems = Counter(["hazy", *(Path(name).stem for name in dict.fromkeys(models))])
     for name in models:
+        called = Path(name).stem if stems[Path(name).stem] == 1 else name
         if Path(name).suffix in (".safetensors", ".ckpt"):
-            called = Path(name).stem if stems[Path(name).stem] == 1 else name
             yield called, network_system(Path(name), device)
             continue
         dehazer = Dehazer(name, device)
         at_working_size = dehazer.working_size < 620
         if at_working_size:
-            yield f"{dehazer.model.name} @{dehazer.working_size}", runtime_system(dehazer)
+            yield f"{called} @{dehazer.working_size}", runtime_system(dehazer)
         if both_paths or not at_working_size:
-            yield f"{dehazer.model.name} full", runtime_system(dehazer, full_resolution=True)
+            yield f"{called} full", runtime_system(dehazer, full_resolution=True)
 
 
 def runtime_system(dehazer: Dehazer, *, full_resolution: bool = False) -> System:
