@@ -213,6 +213,9 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
     with (tmp_path / "out/looks.csv").open() as file:
         looks = {line["system"]: line for line in csv.DictReader(file)}
     assert float(looks["hazy"]["contrast"]) == 1
+    page = (tmp_path / "out/looks.md").read_text().splitlines()
+    assert len({line.count("|") for line in page}) == 1
+    assert page[-1].startswith("| real | dcp full | 1 | x")
     assert float(looks["hazy"]["saturated"]) == 0
     assert float(looks["dcp full"]["dark_channel"]) < float(looks["hazy"]["dark_channel"])
     assert "x1.00" in capsys.readouterr().out
@@ -261,6 +264,14 @@ def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyfade", None)
     evaluate({"real": tmp_path}, ["dcp"])
     assert "FADE" not in capsys.readouterr().out
+
+
+def test_full_resolution_can_be_left_out(tmp_path):
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    for asked, systems in ((True, 3), (False, 2)):
+        folder = tmp_path / "out" / str(asked)
+        evaluate({"real": tmp_path}, ["kddn-small"], full_resolution=asked, output=folder)
+        assert len((folder / "looks.csv").read_text().splitlines()) == 1 + systems
 
 
 def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):

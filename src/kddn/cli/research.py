@@ -53,11 +53,10 @@ def evaluate(
     vgg: Path | None = None,
     output: Path | None = None,
     images: int | None = None,
+    full_resolution: bool = True,
     device: str = "auto",
 ) -> None:
     """Measure models on data sets: PSNR and SSIM, with 95% intervals, beside the hazy input.
-
-    Models of the runtime are measured through their working size and at full resolution.
 
     Parameters
     ----------
@@ -79,6 +78,9 @@ def evaluate(
         A folder for `images.csv`, `summary.csv`, and `evaluation.json` with versions and checksums.
     images
         How many images of each data set to use, from the first.
+    full_resolution
+        Whether models of the runtime are measured at full resolution too, beside the working size
+        that users get.
     device
         auto, cpu, cuda, directml or coreml.
     """
@@ -91,6 +93,7 @@ def evaluate(
         vgg=vgg,
         output=output,
         images=images,
+        full_resolution=full_resolution,
         device=device,
     )
 

@@ -45,6 +45,7 @@ def evaluate(
     vgg: Path | None = None,
     output: Path | None = None,
     images: int | None = None,
+    full_resolution: bool = True,
     device: str = "auto",
 ) -> list[Summary]:
     """Measure models, print tables, and write what was found.
@@ -57,9 +58,11 @@ def evaluate(
         metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
         vgg: Weights of VGG, to measure the distance of its features too.
         output: Folder for `images.csv` and, of pictures without truth, `looks.csv`, both written
-            while it goes on; and at its end `summary.csv` and `.md`, and `evaluation.json` with
-            versions and checksums. None are written without.
+            while it goes on; and at its end `summary.csv` and `.md`, `looks.md`, and
+            `evaluation.json` with versions and checksums. None are written without.
         images: How many images of each set to use, from the first.
+        full_resolution: Whether models of the runtime run at full resolution too, beside the
+            working size that users get.
         device: Where the models run.
 
     Returns:
@@ -75,7 +78,7 @@ def evaluate(
     more = {name: METRICS[name] for name in metrics}
     if vgg is not None:
         more["vgg"] = partial(perceptual_distance, vgg=load_vgg(vgg))
-    systems = dict(find_systems(models, device))
+    systems = dict(find_systems(models, device, both_paths=full_resolution))
     checksums = reports.Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
     seen = checksums.watch(track(cases, "Images"))
@@ -89,6 +92,8 @@ def evaluate(
         reports.write_rows(output / "summary.csv", summaries)
         if summaries:
             (output / "summary.md").write_text(reports.markdown(summaries))
+        if looks:
+            (output / "looks.md").write_text(reports.looks_markdown(looks))
         reports.write_record(output / "evaluation.json", models, checksums)
     return summaries
 

@@ -59,33 +59,54 @@ def _table(summaries: Sequence[Summary]) -> Table:
 
 
 def _looks_table(looks: Sequence[Look]) -> Table:
-    heads = ["data", "system", "images", "contrast", "saturated", "dark channel"]
-    table = Table(*heads, *["FADE"] * (looks[0].fade is not None), box=None)
+    heads, *rows = _looks_cells(looks)
+    table = Table(*heads, box=None)
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
+def _looks_cells(looks: Sequence[Look]) -> list[list[str]]:
+    """Heads, then a row a data set and system."""
+    rows = [["data", "system", "images", "contrast", "saturated", "dark channel"]]
+    rows[0] += ["FADE"] * (looks[0].fade is not None)
     for data, system in dict.fromkeys((look.data, look.system) for look in looks):
         mine = [look for look in looks if (look.data, look.system) == (data, system)]
         fades = [look.fade for look in mine if look.fade is not None]
-        table.add_row(
-            data,
-            system,
-            str(len(mine)),
-            f"x{np.mean([look.contrast for look in mine]):.2f}",
-            f"{np.mean([look.saturated for look in mine]):.2%}",
-            f"{np.mean([look.dark_channel for look in mine]):.3f}",
-            *([f"{np.mean(fades):.2f}"] if fades else []),
+        rows.append(
+            [
+                data,
+                system,
+                str(len(mine)),
+                f"x{np.mean([look.contrast for look in mine]):.2f}",
+                f"{np.mean([look.saturated for look in mine]):.2%}",
+                f"{np.mean([look.dark_channel for look in mine]):.3f}",
+                *([f"{np.mean(fades):.2f}"] if fades else []),
+            ]
         )
-    return table
+    return rows
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
     """What was measured against the truth, as a table of a page."""
-    metrics = summaries[0].figures
     heads = ["data", "protocol", "system", "images"]
-    heads += [f"{LABELS[metric][0]} (95%)" for metric in metrics] + ["s an image"]
-    lines = [" | ".join(heads), " | ".join(["---"] * len(heads))]
-    for row in summaries:
-        cells = [row.data, row.protocol, row.system, str(row.images), *_figures(row)]
-        lines.append(" | ".join([*cells, f"{row.seconds:.3f}"]))
-    return "".join(f"| {line} |\n" for line in lines)
+    heads += [f"{LABELS[metric][0]} (95%)" for metric in summaries[0].figures] + ["s an image"]
+    rows = [
+        [row.data, row.protocol, row.system, str(row.images), *_figures(row), f"{row.seconds:.3f}"]
+        for row in summaries
+    ]
+    return _page([heads, *rows])
+
+
+def looks_markdown(looks: Sequence[Look]) -> str:
+    """What can be said without truth, as a table of a page."""
+    return _page(_looks_cells(looks))
+
+
+def _page(rows: Sequence[Sequence[str]]) -> str:
+    heads, *others = rows
+    rule = ["---"] * len(heads)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [heads, rule, *others])
 
 
 def _figures(row: Summary) -> list[str]:
