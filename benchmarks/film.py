@@ -1,6 +1,6 @@
 """Ten seconds of 1080p with sound, made from a photograph and dehazed: speed, memory, steadiness.
 
-python benchmarks/film.py PHOTOGRAPH [SECONDS]
+python benchmarks/film.py PHOTOGRAPH SECONDS [MODEL ...]
 
 Flicker is the mean second difference over time of the mean brightness of 16x9 blocks, in levels of
 255: a pan changes them evenly, so it counts for little.
@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import av
@@ -19,29 +20,30 @@ import numpy as np
 from PIL import Image
 
 from kddn import Dehazer
+from kddn.models import DEFAULT
 from kddn.video import dehaze_film
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
 PAN = 400
 
 
-def main(photograph: Path, seconds: int = 10) -> None:
+def main(photograph: Path, seconds: int, models: list[str]) -> None:
     """Print one line a setting."""
     folder = Path(tempfile.mkdtemp())
     for name, pan in (("still", 0), ("pan", PAN)):
         source = folder / f"{name}.mp4"
         make(source, photograph, seconds * RATE, pan)
         print(f"{name}, hazy: flicker {flicker(source):.3f}")
-        for memory in (0.0, 0.8):
+        for model, memory in product(models, (0.0, 0.8)):
             began = time.perf_counter()
-            result = folder / f"{name}-{memory}.mp4"
-            done = dehaze_film(Dehazer(), source, result, memory=memory)
+            result = folder / f"{name}-{model}-{memory}.mp4"
+            done = dehaze_film(Dehazer(model), source, result, memory=memory)
             rate = done.frames / (time.perf_counter() - began)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             same = "the same" if sound(source) == sound(result) else "NOT the same"
             print(
-                f"{name}, memory {memory}: flicker {flicker(result):.3f}, {rate:.1f} frames a "
-                f"second, peak {peak:.0f} MB so far, {done.frames} frames, sound {same}"
+                f"{name}, {model}, memory {memory}: flicker {flicker(result):.3f}, {rate:.1f} "
+                f"frames a second, peak {peak:.0f} MB so far, {done.frames} frames, sound {same}"
             )
 
 
@@ -92,4 +94,4 @@ def sound(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] or [DEFAULT])

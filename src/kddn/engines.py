@@ -58,9 +58,11 @@ class OnnxEngine:
         onnxruntime.set_default_logger_severity(3)
         chosen = _choose_device(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
-        # Pictures come in many sizes: an arena would keep the memory of the largest for ever.
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
+        options.enable_mem_pattern = False  # pictures come in many sizes
+        # The arena saves asking for memory layer by layer; what the largest picture needed is
+        # given back after it.
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
             self._session = onnxruntime.InferenceSession(
                 model.read(), options, providers=[PROVIDERS[chosen]]
@@ -82,7 +84,7 @@ class OnnxEngine:
     def __call__(self, image: Floats) -> Floats:
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
         try:
-            clear: Floats = self._session.run(None, {"hazy": batch})[0][0]
+            clear: Floats = self._session.run(None, {"hazy": batch}, self._run_options)[0][0]
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise ModelError(
                 f"the network stopped on {batch.shape[3]}x{batch.shape[2]} pixels ({error}); "
