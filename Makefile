@@ -40,7 +40,7 @@ $(DEV)/.made: $(SOURCES)
 	touch $@
 
 $(RUN)/.made: $(SOURCES)
-	@echo "Installing kddn into $(RUN) (about 247 MB, no torch) ..."
+	@echo "Installing kddn into $(RUN) (about 237 MB, no torch) ..."
 	$(PYTHON) -m venv $(RUN)
 	$(RUN)/bin/pip install -q --disable-pip-version-check .
 	touch $@
