@@ -22,6 +22,7 @@ from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.data.sets.outdoor import RULES, outdoor_pairs
 from kddn.research.evaluation import evaluate, find_systems, score
 from kddn.research.metrics import psnr, ssim
+from kddn.research.nets import Teacher, TeacherConfig
 from kddn.research.nets.baselines import AODNet
 from kddn.research.protocols import PROTOCOLS
 from kddn.research.scores import Score, estimate, summarize
@@ -219,6 +220,19 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
     assert float(looks["hazy"]["saturated"]) == 0
     assert float(looks["dcp full"]["dark_channel"]) < float(looks["hazy"]["dark_channel"])
     assert "x1.00" in capsys.readouterr().out
+
+
+def test_a_teacher_is_judged_by_what_it_was_given(nyu, tmp_path):
+    torch.manual_seed(0)
+    teacher = Teacher(TeacherConfig(width=8))
+    save_network(teacher, tmp_path / "teacher.safetensors")
+    summaries = evaluate({"nyu-clear": nyu}, [str(tmp_path / "teacher.safetensors")], images=1)
+    unchanged, reconstructed = (s.figures["psnr"].mean for s in summaries)
+    clean = load_nyu(nyu, [1350]).clean.float() / 255
+    with torch.inference_mode():
+        expected = psnr(teacher.eval()(clean).clamp(0, 1), clean)
+    assert unchanged == 100
+    assert reconstructed == pytest.approx(expected.item(), abs=1e-3)
 
 
 def test_weights_run_in_pytorch(nyu, tmp_path):

@@ -10,7 +10,7 @@ from kddn.research.data.sets.hsts import HSTS, HSTS_REAL
 from kddn.research.data.sets.i_haze import I_HAZE
 from kddn.research.data.sets.its import ITS
 from kddn.research.data.sets.nh_haze import NH_HAZE
-from kddn.research.data.sets.nyu import NYU
+from kddn.research.data.sets.nyu import NYU, NYU_CLEAR
 from kddn.research.data.sets.o_haze import O_HAZE
 from kddn.research.data.sets.ots import OTS
 from kddn.research.data.sets.outdoor import OUTDOOR
@@ -22,8 +22,8 @@ from kddn.research.data.sets.sots import SOTS_INDOOR, SOTS_OUTDOOR
 DATA_SETS = {
     data.name: data
     for data in (
-        NYU, OUTDOOR, CLEAR, REAL, PAIRS, SOTS_INDOOR, SOTS_OUTDOOR, HSTS, HSTS_REAL, RTTS,
-        ITS, OTS, D_HAZY_MIDDLEBURY, D_HAZY_NYU, O_HAZE, I_HAZE, DENSE_HAZE, NH_HAZE, HAZE_RD,
+        NYU, OUTDOOR, CLEAR, NYU_CLEAR, REAL, PAIRS, SOTS_INDOOR, SOTS_OUTDOOR, HSTS, HSTS_REAL,
+        RTTS, ITS, OTS, D_HAZY_MIDDLEBURY, D_HAZY_NYU, O_HAZE, I_HAZE, DENSE_HAZE, NH_HAZE, HAZE_RD,
     )
 }  # fmt: skip
 """The sets by name."""

@@ -1,4 +1,7 @@
-"""NYU Depth V2's validation scenes under SOTS's haze: what our own weights are judged by."""
+"""NYU Depth V2's validation scenes: what our own weights are judged by.
+
+`nyu` has them under SOTS's haze, for students; `nyu-clear` as they are, for teachers.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,15 @@ class Nyu(DataSet):
 
     def cases(self, root: Path) -> Iterator[Case]:
         return nyu_cases(root)
+
+
+class NyuClear(DataSet):
+    """Its images are input and truth at once."""
+
+    def cases(self, root: Path) -> Iterator[Case]:
+        for scene in map(str, VALIDATION):
+            clean = load_nyu(root, [int(scene)]).clean.float() / 255
+            yield Case(self.name, scene, scene, clean, clean)
 
 
 def nyu_cases(root: Path, *, scenes: int = len(VALIDATION), scale: float = 1.0) -> Iterator[Case]:
@@ -40,4 +52,12 @@ NYU = Nyu(
     clear=Names("rgb", r"(?P<scene>\d+)\.jpg"),
     scenes=[str(index) for index in range(1399)],
     size=(640, 480),
+)
+
+NYU_CLEAR = NyuClear(
+    **vars(NYU)
+    | {
+        "name": "nyu-clear",
+        "summary": "NYU's 50 validation scenes as they are: what a teacher reconstructs",
+    }
 )
