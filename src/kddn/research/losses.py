@@ -33,7 +33,9 @@ def perceptual(
     """
     weights = [1.0] * len(truth) if weights is None else weights
     terms = zip(weights, prediction, truth, strict=True)
-    return torch.stack([weight * F.l1_loss(ours, theirs) for weight, ours, theirs in terms]).sum()
+    return torch.stack(
+        [weight * _difference(ours, theirs).mean() for weight, ours, theirs in terms]
+    ).sum()
 
 
 def imitation(
@@ -52,7 +54,7 @@ def imitation(
     """  # noqa: D205
     terms = []
     for ours, theirs in zip(student, teacher, strict=True):
-        difference = (theirs - ours).abs()
+        difference = _difference(ours, theirs)
         if density is not None:
             difference = resize(density, difference.shape[-2:]) * difference
         terms.append(difference.mean())
@@ -66,6 +68,16 @@ def deep_supervision(
     return torch.stack(
         [F.l1_loss(picture, resize(truth, picture.shape[-2:])) for picture in predictions]
     ).sum()
+
+
+def _difference(ours: Features, theirs: Features) -> Float[Tensor, "b 1 h w"]:
+    """Absolute difference at each place, the mean of its channels.
+
+    Summed over channels first: the gradient of a mean over everything is made as large as the
+    features, in another memory layout, and costs more on a CPU than the networks that made them.
+    """
+    total = (ours - theirs).abs().sum(1, keepdim=True)
+    return total.to(torch.promote_types(total.dtype, torch.float32)) / ours.shape[1]
 
 
 def resize(x: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor, "b c H W"]:
