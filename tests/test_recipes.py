@@ -15,8 +15,8 @@ from test_losses import vgg_files
 
 ROWS = sorted(
     str(path.relative_to(RECIPES).with_suffix(""))
-    for path in RECIPES.rglob("*.yaml")
-    if path.parent != RECIPES and path.parent.name not in ("compared", "ohaze")
+    for folder in ("table1", "table2", "pairs")
+    for path in (RECIPES / folder).iterdir()
 )
 
 
@@ -131,6 +131,31 @@ def test_names_become_files_behind_what_they_change():
     ]
 
 
+def test_a_folder_called_as_a_recipe_holds_changes_to_it():
+    found = find_recipes(["--config", "kddn-indoor-2"])
+    assert [word.rsplit("recipes/", 1)[-1] for word in found] == [
+        "--config",
+        "kddn-indoor.yaml",
+        "--config",
+        "kddn-indoor/kddn-indoor-2.yaml",
+    ]
+
+
+@pytest.mark.parametrize("cycle", ["kddn-indoor-4", "kddn-small-2"])
+def test_a_cycle_of_our_weights_runs_with_what_its_family_says(nyu, tmp_path, cycle):
+    options = [option for option in tiny(nyu, tmp_path) if "batch" not in option]
+    vgg = vgg_files(tmp_path, 16)[0]
+    losses = f"--model.losses={{perceptual: 0.1, imitation: 0.1, teacher: untrained, vgg: {vgg}}}"
+    more = ["--model.start=null", losses, "--data.batch.crop=32", "--data.batch.scales=[0.1, 0.2]"]
+    weights = train("student", ["--config", cycle, *options, *more])
+    config = yaml.safe_load((weights.parent / "config.yaml").read_text())
+    callbacks = config["trainer"]["callbacks"]
+    assert load_network(weights).config.global_residual
+    assert config["data"]["batch"]["size"] == (4 if "indoor" in cycle else 8)
+    assert config["trainer"]["gradient_clip_val"] == 1
+    assert callbacks[0]["init_args"]["decay"] == (0.998 if "indoor" in cycle else 0.999)
+
+
 def test_an_unknown_recipe_is_named_with_those_there_are():
     with pytest.raises(DataError, match=r"'l2' is neither a file nor a recipe; .*table1/l1,"):
         find_recipes(["--config", "l2"])
@@ -169,8 +194,7 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
 
 
 def test_the_shipped_weights_have_the_shape_of_their_recipe():
-    for part in (1, 2):
-        recipe = yaml.safe_load((RECIPES / f"kddn-small-{part}.yaml").read_text())
-        assert recipe["model"]["network"] == "small"
+    recipe = yaml.safe_load((RECIPES / "kddn-small.yaml").read_text())
+    assert recipe["model"]["network"] == "small"
     shipped = RECIPES.parents[1] / "weights" / "kddn-small.safetensors"
     assert load_network(shipped).config == STUDENT_PRESETS["small"]

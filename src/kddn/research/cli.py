@@ -21,7 +21,8 @@ from kddn.research.weights import save_network
 STAGES: dict[str, type[LightningModule]] = {"teacher": TeacherTraining, "student": StudentTraining}
 
 RECIPES = Path(__file__).parent / "recipes"
-"""Recipes that can be asked for by name; those in folders are changes to `student`."""
+"""Recipes that can be asked for by name. Those in a folder are changes to the recipe that is called
+as the folder is, or else to `student`."""
 
 
 class TrainCLI(LightningCLI):
@@ -158,7 +159,6 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
         DataError: If `--config` names neither a file nor a recipe.
     """
     found: list[str] = []
-    base = RECIPES / "student.yaml"
     words = iter(arguments)
     for word in words:
         option, _, value = word.partition("=")
@@ -166,11 +166,19 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
             found.append(word)
             continue
         recipe = find_recipe(value or next(words, ""))
-        changes_student = recipe.is_relative_to(RECIPES) and recipe.parent != RECIPES
-        if changes_student and str(base) not in found:  # once: what it says again is no change
+        base = _changed_by(recipe)
+        if base is not None and str(base) not in found:  # once: what it says again is no change
             found += ["--config", str(base)]
         found += ["--config", str(recipe)]
     return found
+
+
+def _changed_by(recipe: Path) -> Path | None:
+    """The recipe that another, in a folder of recipes, is changes to."""
+    if not recipe.is_relative_to(RECIPES) or recipe.parent == RECIPES:
+        return None
+    family = recipe.parent.with_suffix(".yaml")
+    return family if family.is_file() else RECIPES / "student.yaml"
 
 
 def find_recipe(name: str) -> Path:
