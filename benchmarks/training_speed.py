@@ -76,22 +76,41 @@ class Step:
 
 
 def loss_stages(
-    scenes: NyuScenes, config: BatchConfig, vgg: Path | None
+    scenes: NyuScenes, config: BatchConfig, vgg: Path | None, settings: Settings
 ) -> dict[str, Callable[[], None]]:
     """The losses that run networks of their own, forward and backward, on a batch."""
+
+    def mixed() -> torch.autocast:
+        return torch.autocast(scenes.clean.device.type, torch.bfloat16, enabled=settings.bf16)
+
     batch = HazedScenes(scenes, config, seed=0, length=1).batch(0)
     student = nn.Conv2d(3, 3, 3, padding=1).to(scenes.clean.device)
     stages: dict[str, Callable[[], None]] = {}
     full = Student().to(scenes.clean.device)
     imitate = Imitation(full, Teacher().to(scenes.clean.device)).to(scenes.clean.device)
-    _, features = imitate.watch(full, batch.hazy)
+    with mixed():
+        _, features = imitate.watch(full, batch.hazy)
     features = {name: feature.detach().requires_grad_() for name, feature in features.items()}
-    stages["imitation loss alone"] = lambda: imitate(features, batch.clean).backward()
-    if vgg is not None:
-        phi = load_vgg(vgg).to(scenes.clean.device)
-        stages["perceptual loss alone"] = lambda: perceptual(
-            phi(student(batch.hazy)), phi(batch.clean)
-        ).backward()
+
+    def imitation() -> None:
+        with mixed():
+            loss = imitate(features, batch.clean)
+        loss.backward()
+
+    stages[f"imitation loss alone: {settings}"] = imitation
+    if vgg is None:
+        return stages
+    for of, count in (("relu5_1", 5), ("relu3_1", 3)):
+        phi = load_vgg(vgg, stages=count).to(scenes.clean.device)
+
+        def compare(phi: nn.Module = phi) -> None:
+            with torch.no_grad(), mixed():
+                truth = phi(batch.clean)
+            with mixed():
+                loss = perceptual(phi(student(batch.hazy)), truth)
+            loss.backward()
+
+        stages[f"perceptual loss alone, to {of}: {settings}"] = compare
     return stages
 
 
@@ -157,7 +176,8 @@ def main(
         haze = HazeConfig(tint=0.03, camera=camera)
         hazed = HazedPhotos(loaded, config, haze, seed=0, length=1)
         stages["data alone, photographs"] = lambda: hazed.batch(1)
-    stages |= loss_stages(scenes, config, vgg)
+    for settings in (base, replace(base, bf16=not base.bf16)):
+        stages |= loss_stages(scenes, config, vgg, settings)
     table = Table("stage", "images a second", box=None)
     for name, rate in measure(stages, batch_size, rounds).items():
         table.add_row(name, f"{rate:.1f}")

@@ -32,6 +32,21 @@ def test_perceptual_sums_the_layers_means():
         losses.perceptual(prediction, truth, [1.0])
 
 
+@pytest.mark.parametrize("precision", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_features_are_compared_as_pytorch_does_in_any_precision(precision):
+    # Large enough that the sum of all does not fit float16.
+    theirs = 40 * torch.rand(2, 64, 30, 40).contiguous(memory_format=torch.channels_last)
+    ours = (theirs + 20 * torch.randn_like(theirs)).to(precision).requires_grad_()
+    theirs = theirs.to(precision)
+    loss = losses.perceptual([ours], [theirs])
+    (slope,) = torch.autograd.grad(loss, ours)
+    exact = ours.detach().double().requires_grad_()
+    expected = torch.nn.functional.l1_loss(exact, theirs.double())
+    (expected_slope,) = torch.autograd.grad(expected, exact)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-3, atol=0)
+    torch.testing.assert_close(slope.double(), expected_slope, rtol=0.02, atol=1e-7)
+
+
 def test_imitation_of_identical_features_is_0():
     teacher = features(*SHAPES)
     assert losses.imitation(teacher, teacher).item() == 0
