@@ -1,7 +1,7 @@
 """Images a second of each stage of a training step, and what each choice of settings gains.
 
 python benchmarks/training_speed.py path/to/nyu [--network paper] [--crop 128] [--vgg FILE]
-    [--photos FOLDER]
+    [--photos FOLDER] [--keep_memory false]
 
 Settings are measured in turn, round after round, and the medians compared: machines are noisy.
 """
@@ -23,6 +23,7 @@ from kddn.research.data.camera import CameraConfig
 from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
 from kddn.research.distillation import Imitation
 from kddn.research.losses import perceptual, reconstruction
+from kddn.research.memory import keep_freed_memory
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset, Teacher
 from kddn.research.nets.vgg import load_vgg
 
@@ -142,6 +143,7 @@ def main(
     device: str = "cpu",
     vgg: Path | None = None,
     photos: Path | None = None,
+    keep_memory: bool = True,
 ) -> None:
     """Print images a second.
 
@@ -154,7 +156,10 @@ def main(
         device: Where to measure.
         vgg: VGG's weights, to measure the perceptual loss too.
         photos: Folder of photographs, to measure haze over drawn depth too.
+        keep_memory: Whether freed memory is kept on a CPU, as `kddn train` does.
     """
+    if device == "cpu" and keep_memory:
+        keep_freed_memory()
     scenes = load_nyu(root, range(1, 51)).to(torch.device(device))
     config = BatchConfig(size=batch_size, crop=crop)
     base = Settings(bf16=device != "cpu")

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from kddn.errors import DataError, KddnError
 from kddn.research.callbacks import WeightsBeside
 from kddn.research.data.module import HazeData
+from kddn.research.memory import keep_freed_memory
 from kddn.research.nets import Teacher
 from kddn.research.training import StudentTraining, TeacherTraining
 from kddn.research.weights import save_network
@@ -127,6 +128,8 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
+    if cli.trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     _log_as_csv_too(cli.trainer)
     _keep_log(cli.trainer.log_dir)
     with warnings.catch_warnings():

@@ -82,7 +82,7 @@ class Training(LightningModule):
 
     def __init__(self, network: nn.Module, optimization: Optimization | None) -> None:
         super().__init__()
-        # On CPU, channels-last convolutions train twice as fast.
+        # Channels-last convolutions train faster: on CPU by a fifth.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimization = optimization or Optimization()
 
