@@ -68,6 +68,18 @@ def test_their_weights_are_told_by_their_tensors(name, tmp_path):
     torch.testing.assert_close(again.state_dict(), network.state_dict())
 
 
+def test_weights_too_small_to_matter_are_0(tmp_path):
+    network = AODNet()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.view(-1)[::2] = 1e-40
+    save_network(network, tmp_path / "w.safetensors")
+    loaded = dict(load_network(tmp_path / "w.safetensors").named_parameters())
+    for name, parameter in network.named_parameters():
+        assert (loaded[name].view(-1)[::2] == 0).all()
+        assert torch.equal(loaded[name].view(-1)[1::2], parameter.view(-1)[1::2])
+
+
 def test_other_networks_are_not_taken_for_them(tmp_path):
     save_network(nn.Conv2d(3, 3, 1), tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="not ours to build"):
