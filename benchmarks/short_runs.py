@@ -1,11 +1,13 @@
 """What holds a student back: short runs of equal length, each with one thing changed.
 
-python benchmarks/short_runs.py NYU OUTPUT [--vgg FILE] [--teacher FILE] [--mentor FILE]
-    [--seeds N] [NAME ...]
+python benchmarks/short_runs.py NYU OUTPUT [--family unet] [--vgg FILE] [--teacher FILE]
+    [--mentor FILE] [--seeds N] [NAME ...]
 
-Every run sees 4,008 whole rooms at about a fifth of their size (recipe `scaled-down`, preset
-`small`, L1) unless its change says otherwise. Measured on all 500 validation images at a fifth of
-their size. What is trained already is not trained again.
+In the family `small`, every run sees 4,008 whole rooms at about a fifth of their size (recipe
+`scaled-down`, preset `small`, L1) unless its change says otherwise, and is measured on all 500
+validation images at a fifth of their size. In the family `unet`, every run has three minutes
+(recipe `kddn-indoor`), and is measured at half of the images' size. What is trained already is not
+trained again.
 """
 
 import argparse
@@ -28,7 +30,7 @@ def _losses(**losses: object) -> str:
     return f"--model.losses={json.dumps(losses)}"
 
 
-CHANGES: dict[str, list[str]] = {
+_SMALL: dict[str, list[str]] = {
     "as it is": [],
     "half the learning rate": ["--model.optimization.learning_rate=5.0e-4"],
     "twice the learning rate": ["--model.optimization.learning_rate=2.0e-3"],
@@ -53,7 +55,68 @@ CHANGES: dict[str, list[str]] = {
     "a mentor": [_losses(mentoring=1.0)],
     "a mentor and imitation": [_losses(mentoring=1.0, **_IMITATE)],
 }  # fmt: skip
-"""Options of a run by what they change."""
+
+
+def _unet(**config: object) -> str:
+    shape = {"class_path": "kddn.research.nets.UNet", "init_args": {"config": config}}
+    return f"--model.network={json.dumps(shape)}"
+
+
+_UNET: dict[str, list[str]] = {
+    "as it is": [],
+    "wider": ["--model.network=unet-wide"],
+    "batches of 4": ["--data.batch.size=4"],
+    "batches of 16": ["--data.batch.size=16"],
+    "twice Muon's rate": ["--model.optimization.matrix_rate=0.04"],
+    "half Muon's rate": ["--model.optimization.matrix_rate=0.01"],
+    "Adam": ["--model.optimization.optimizer=adam"],
+    "larger rooms": ["--data.batch.scales=[0.35,0.5]"],
+    "smaller rooms": ["--data.batch.scales=[0.18,0.25]"],
+    "imitation": [_losses(**_IMITATE, pairs="unet")],
+    "perceptual up to relu3_1 at a tenth": [_losses(perceptual=0.1, vgg_weights=[1, 1, 1, 0, 0])],
+    "lights from pixels": [_unet(lights="pixels")],
+    "lights as maps": [_unet(lights="maps")],
+    "colours alone": [_unet(priors=False)],
+    "no spatial weight": [_unet(spatially_weighted=False)],
+    "filters of 3x3": [_unet(kernel=3)],
+    "filters of 7x7": [_unet(kernel=7)],
+    "more blocks below": [_unet(blocks=[1, 2, 8, 2, 1])],
+    "preset small": ["--model.network=small", "--model.optimization.matrix_rate=0.004"],
+    "preset small, Adam": ["--model.network=small", "--model.optimization.optimizer=adam"],
+    "preset paper": ["--model.network=paper", "--model.optimization.matrix_rate=0.004"],
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Short runs that are compared with each other."""
+
+    base: list[str]
+    """Options that all share."""
+    changes: dict[str, list[str]]
+    """Options of a run by what they change."""
+    scale: float
+    """Size of the validation images."""
+
+
+FAMILIES = {
+    "small": Family(["--config=scaled-down", "--model.network=small"], _SMALL, 0.2),
+    "unet": Family(
+        [
+            "--config=kddn-indoor",
+            "--model.network=unet",
+            "--model.losses=null",
+            "--data.batch={size: 8, crop: 640, scales: [0.25, 0.35], multiple: 16}",
+            "--data.batch.full_turns=false",
+            "--trainer.max_time=00:00:03:00",
+            "--trainer.callbacks=lightning.pytorch.callbacks.EMAWeightAveraging",
+            "--trainer.callbacks.init_args.decay=0.99",
+        ],
+        _UNET,
+        0.5,
+    ),
+}
+"""`small`: equal numbers of images; `unet`: equal time on the machine at hand."""
 
 NEEDS = {"perceptual": "vgg", "imitation": "teacher", "mentoring": "mentor"}
 """The file that a loss needs."""
@@ -71,17 +134,25 @@ class Change:
     """dB over the run as it is."""
 
 
-def main(nyu: Path, output: Path, seeds: int, files: dict[str, Path], names: list[str]) -> None:
+def main(
+    nyu: Path,
+    output: Path,
+    family: Family,
+    seeds: int,
+    files: dict[str, Path],
+    names: list[str],
+) -> None:
     """Train, measure, and write images.csv, table.csv and table.md.
 
     Args:
         nyu: NYU's folder.
         output: Where runs and tables go.
+        family: What all runs share, and what they change.
         seeds: Runs of each change.
         files: What losses need, by their names in `Losses`.
         names: Which changes.
     """
-    needed = {need for name in names for need in needs_of(name)}
+    needed = {need for name in names for need in needs_of(family.changes[name])}
     if missing := sorted(need for need in needed if files[need] is None):
         raise SystemExit(f"these changes need --{' and --'.join(missing)}, or name others")
     systems = {}
@@ -89,10 +160,11 @@ def main(nyu: Path, output: Path, seeds: int, files: dict[str, Path], names: lis
         for name in ["as it is", *(name for name in names if name != "as it is")]:
             folder = output / name.replace(" ", "-").replace(",", "").replace("'", "") / str(seed)
             if not (weights := folder / "weights.safetensors").is_file():
-                paths = [f"--model.losses.{need}={files[need]}" for need in needs_of(name)]
-                run(nyu, folder, seed, CHANGES[name] + paths)
+                options = family.changes[name]
+                paths = [f"--model.losses.{need}={files[need]}" for need in needs_of(options)]
+                run(nyu, folder, seed, [*family.base, *options, *paths])
             systems[f"{name}/{seed}"] = network_system(weights)
-    scores = [s for s in score(systems, nyu_cases(nyu, scale=0.2)) if isinstance(s, Score)]
+    scores = [s for s in score(systems, nyu_cases(nyu, scale=family.scale)) if isinstance(s, Score)]
     write_rows(output / "images.csv", scores)
     psnrs = {name: by_scene([s for s in scores if s.system == name], "psnr") for name in systems}
     rows = [row(name, psnrs) for name in dict.fromkeys(each.split("/")[0] for each in systems)]
@@ -106,9 +178,9 @@ def main(nyu: Path, output: Path, seeds: int, files: dict[str, Path], names: lis
     print("\n".join(lines))
 
 
-def needs_of(name: str) -> list[str]:
-    """The files that a change needs."""
-    return [need for loss, need in NEEDS.items() if f'"{loss}"' in " ".join(CHANGES[name])]
+def needs_of(options: list[str]) -> list[str]:
+    """The files that a run needs."""
+    return [need for loss, need in NEEDS.items() if f'"{loss}"' in " ".join(options)]
 
 
 def run(nyu: Path, folder: Path, seed: int, options: list[str]) -> None:
@@ -120,14 +192,12 @@ def run(nyu: Path, folder: Path, seed: int, options: list[str]) -> None:
     train(
         "student",
         [
-            "--config=scaled-down",
-            "--model.network=small",
+            *options,
             f"--data.root={nyu}",
             f"--seed_everything={seed}",
             f"--data.seed={seed}",
             f"--trainer.logger={json.dumps(logger)}",
             f"--trainer.default_root_dir={folder}",
-            *options,
         ],
     )
 
@@ -147,7 +217,9 @@ if __name__ == "__main__":
     for file in NEEDS.values():
         parser.add_argument(f"--{file}", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("names", nargs="*", default=list(CHANGES))
+    parser.add_argument("--family", choices=list(FAMILIES), default="small")
+    parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
     given = {file: getattr(asked, file) for file in NEEDS.values()}
-    main(asked.nyu, asked.output, asked.seeds, given, asked.names)
+    chosen = FAMILIES[asked.family]
+    main(asked.nyu, asked.output, chosen, asked.seeds, given, asked.names or list(chosen.changes))

@@ -24,7 +24,8 @@ from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
 from kddn.research.distillation import Imitation
 from kddn.research.losses import perceptual, reconstruction
 from kddn.research.memory import keep_freed_memory
-from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset, Teacher
+from kddn.research.nets import Teacher
+from kddn.research.nets.registry import build
 from kddn.research.nets.vgg import load_vgg
 
 
@@ -45,12 +46,12 @@ class Step:
     """One student with its data, and the parts of its training step."""
 
     def __init__(
-        self, scenes: NyuScenes, network: StudentPreset, config: BatchConfig, settings: Settings
+        self, scenes: NyuScenes, network: str, config: BatchConfig, settings: Settings
     ) -> None:
         self.settings = settings
         self.device = scenes.clean.device
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        student = Student(STUDENT_PRESETS[network]).to(self.device)
+        student = build("student", network).to(self.device)
         student.to(memory_format=layout)  # type: ignore[call-overload]
         self.student: Callable[[Tensor], Tensor] = (
             torch.compile(student) if settings.compiled else student
@@ -87,7 +88,7 @@ def loss_stages(
     batch = HazedScenes(scenes, config, seed=0, length=1).batch(0)
     student = nn.Conv2d(3, 3, 3, padding=1).to(scenes.clean.device)
     stages: dict[str, Callable[[], None]] = {}
-    full = Student().to(scenes.clean.device)
+    full = build("student", "paper").to(scenes.clean.device)
     imitate = Imitation(full, Teacher().to(scenes.clean.device)).to(scenes.clean.device)
     with mixed():
         _, features = imitate.watch(full, batch.hazy)
@@ -136,7 +137,7 @@ def _wait() -> None:
 
 def main(
     root: Path,
-    network: StudentPreset = "paper",
+    network: str = "paper",
     batch_size: int = 8,
     crop: int = 128,
     rounds: int = 5,

@@ -16,7 +16,7 @@ from PIL import Image
 import kddn
 from conftest import hazy_photograph
 from kddn import Dehazer, ImageError, ModelError, tiles
-from kddn.engines import OnnxEngine
+from kddn.estimators import OnnxNetwork
 from kddn.models import find_model
 from kddn.transmission import estimate
 
@@ -159,7 +159,7 @@ def test_a_device_that_does_not_start_is_an_error_unless_it_was_chosen_for_you(m
     monkeypatch.setattr("onnxruntime.InferenceSession", fall_back)
     with pytest.raises(ModelError, match="device 'cuda' could not be started"):
         Dehazer(device="cuda")
-    assert OnnxEngine(find_model("kddn-photo")).device == "cpu"
+    assert OnnxNetwork(find_model("kddn-photo")).device == "cpu"
 
 
 def test_what_cannot_be_used_is_named(tmp_path):

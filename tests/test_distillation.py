@@ -10,7 +10,7 @@ from kddn.research.distillation import ALL_PAIRS, TEXT_PAIRS, TSNE_PAIRS, Imitat
 from kddn.research.losses import imitation
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
 from kddn.research.objective import Losses, Objective
-from kddn.research.taps import run_tapped
+from kddn.research.taps import run_tapped, tapped_features
 from kddn.research.weights import save_network
 from test_losses import vgg_files
 
@@ -105,11 +105,25 @@ def test_pairs_that_cannot_be_are_refused(pairs, options, cause):
         Imitation(*networks(), pairs, **options)
 
 
+def test_features_alone_cost_no_more_than_they_need():
+    _, teacher = networks()
+    names = ["backbone.block2", "encoder"]
+    x, ran = torch.rand(1, 3, 16, 16), []
+    teacher.decoder.register_forward_hook(lambda *_: ran.append(1))
+    features = tapped_features(teacher, x, names)
+    assert not ran
+    for name, feature in run_tapped(teacher, x, names)[1].items():
+        assert torch.equal(features[name], feature)
+    assert not teacher.encoder._forward_hooks
+
+
 def test_a_module_that_never_runs_is_named():
     network = nn.Sequential(nn.Conv2d(3, 3, 1))
     network.forward = lambda x: x
     with pytest.raises(ModelError, match="never runs its module '0'"):
         run_tapped(network, torch.rand(1, 3, 4, 4), ["0"])
+    with pytest.raises(ModelError, match="never runs its module '0'"):
+        tapped_features(network, torch.rand(1, 3, 4, 4), ["0"])
 
 
 @pytest.fixture

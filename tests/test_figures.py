@@ -123,6 +123,18 @@ def test_densities_are_those_of_equation_6(nyu, two_scenes):
         np.testing.assert_allclose(image, expected[0, 0], atol=1e-6)
 
 
+def test_minutes_go_on_where_a_run_was_resumed(tmp_path):
+    (tmp_path / "metrics-1.csv").write_text("step,minutes,psnr\n4,1.5,\n4,,20\n9,3.0,\n")
+    (tmp_path / "metrics.csv").write_text("step,minutes,psnr\n14,0.5,\n14,,22\n19,2.0,\n19,,23\n")
+    assert read_curve(tmp_path / "metrics.csv", "minutes").tolist() == [
+        [1.5, 20],
+        [3.5, 22],
+        [5, 23],
+    ]
+    (axes,) = draw(Material(logs={"U": [tmp_path / "metrics.csv"]}, against="minutes")).axes
+    assert axes.get_xlabel() == "minutes"
+
+
 def test_bands_reach_from_the_worst_to_the_best_seed(files):
     paths = [files / "log-0.csv", files / "log-1.csv"]
     assert read_curve(paths[0]).tolist() == [[1, 21], [3, 23], [5, 25]]

@@ -4,11 +4,12 @@ import csv
 import json
 
 import pytest
+import torch
 import yaml
 
 from kddn.errors import DataError, ModelError
 from kddn.research.cli import RECIPES, find_recipes, train
-from kddn.research.nets import STUDENT_PRESETS, StudentConfig
+from kddn.research.nets import STUDENT_PRESETS, StudentConfig, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.weights import load_network
 from test_losses import vgg_files
@@ -132,16 +133,16 @@ def test_names_become_files_behind_what_they_change():
 
 
 def test_a_folder_called_as_a_recipe_holds_changes_to_it():
-    found = find_recipes(["--config", "kddn-indoor-2"])
+    found = find_recipes(["--config", "kddn-paper-2"])
     assert [word.rsplit("recipes/", 1)[-1] for word in found] == [
         "--config",
-        "kddn-indoor.yaml",
+        "kddn-paper.yaml",
         "--config",
-        "kddn-indoor/kddn-indoor-2.yaml",
+        "kddn-paper/kddn-paper-2.yaml",
     ]
 
 
-@pytest.mark.parametrize("cycle", ["kddn-indoor-4", "kddn-small-2"])
+@pytest.mark.parametrize("cycle", ["kddn-paper-4", "kddn-small-2"])
 def test_a_cycle_of_our_weights_runs_with_what_its_family_says(nyu, tmp_path, cycle):
     options = [option for option in tiny(nyu, tmp_path) if "batch" not in option]
     vgg = vgg_files(tmp_path, 16)[0]
@@ -151,9 +152,21 @@ def test_a_cycle_of_our_weights_runs_with_what_its_family_says(nyu, tmp_path, cy
     config = yaml.safe_load((weights.parent / "config.yaml").read_text())
     callbacks = config["trainer"]["callbacks"]
     assert load_network(weights).config.global_residual
-    assert config["data"]["batch"]["size"] == (4 if "indoor" in cycle else 8)
+    assert config["data"]["batch"]["size"] == (4 if "paper" in cycle else 8)
     assert config["trainer"]["gradient_clip_val"] == 1
-    assert callbacks[0]["init_args"]["decay"] == (0.998 if "indoor" in cycle else 0.999)
+    assert callbacks[0]["init_args"]["decay"] == (0.998 if "paper" in cycle else 0.999)
+
+
+def test_the_recipe_of_the_u_learns_with_muon_and_the_teacher(nyu, tmp_path):
+    options = [option for option in tiny(nyu, tmp_path) if "batch" not in option]
+    losses = "--model.losses={imitation: 0.1, teacher: untrained, pairs: unet}"
+    more = [losses, "--data.batch.crop=32", "--data.batch.scales=[0.1, 0.2]"]
+    weights = train("student", ["--config", "kddn-indoor", *options, *more])
+    assert type(load_network(weights)) is UNet
+    last = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=False)
+    matrices, rest = last["optimizer_states"][0]["param_groups"]
+    assert (matrices["matrices"], rest["matrices"]) == (True, False)
+    assert matrices["lr"] / rest["lr"] == pytest.approx(20)
 
 
 def test_an_unknown_recipe_is_named_with_those_there_are():

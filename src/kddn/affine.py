@@ -5,6 +5,7 @@ transmission is smooth: `J = scale * I + offset`. Both coefficients are fitted a
 (a guided filter: He, Sun, Tang, TPAMI 2013), enlarged, and applied to the picture's own pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +42,9 @@ class AffineMap:
     """`clear = scale * hazy + offset`, with coefficients for every place and channel."""
 
     scale: Floats
-    """`h w c` at the size it was fitted at."""
+    """`h w c`, or `h w 1` for all channels, at the size it was estimated at."""
     offset: Floats
-    """`h w c` at the size it was fitted at."""
+    """`h w c`, at the same size."""
 
     def faded(self, strength: float) -> "AffineMap":
         """The map `strength` of the way from leaving everything as it is (0) to itself (1)."""
@@ -71,9 +72,8 @@ class AffineMap:
         for top in range(0, height, band):
             here = slice(top, top + band)
             part = rows[0][here], rows[1][here], rows[2][here]
-            clear = _between(scale, part, axis=0)
-            clear *= image[here]
-            clear += _between(offset, part, axis=0)
+            clear = _between(offset, part, axis=0)
+            clear += _between(scale, part, axis=0) * image[here]
             if whole_numbers:
                 np.rint(clear, out=clear)
             np.clip(clear, 0, maximum, out=clear)
@@ -107,6 +107,14 @@ def fit(
     return AffineMap(
         box_mean(scale, radius).astype(np.float32), box_mean(offset, radius).astype(np.float32)
     )
+
+
+def resized(values: Floats, shape: Sequence[int]) -> Floats:
+    """Coefficients `h w c` at another height and width, bilinearly between their centres."""
+    if values.shape[:2] == tuple(shape):
+        return values
+    columns = _between(values, _positions(shape[1], values.shape[1]), axis=1)
+    return _between(columns, _positions(shape[0], values.shape[0]), axis=0)
 
 
 _Positions = tuple[NDArray[np.intp], NDArray[np.intp], Floats]

@@ -13,9 +13,9 @@ from PIL import Image
 
 from kddn import files, tiles
 from kddn import image as images
-from kddn.affine import AffineMap, Floats, fit
-from kddn.engines import open_engine
+from kddn.affine import AffineMap, Floats
 from kddn.errors import ImageError
+from kddn.estimators import ImageEstimator, open_estimator
 from kddn.models import DEFAULT, find_model
 from kddn.transmission import estimate
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 SUFFIX = "-dehazed"
 """What is added to a file's name for its result."""
+
+FULL_MAP = 2048
+"""Longest side, in pixels, that a model whose output is a map estimates at when asked for full
+resolution: its maps are smooth, so more pixels would only cost memory."""
 
 MAXIMUM_STRENGTH = 1.5
 """Beyond, noise and errors of the estimate grow faster than what is won."""
@@ -77,7 +81,7 @@ class Dehazer:
         self.working_size = self.model.working_size if working_size is None else working_size
         if self.working_size < 1:
             raise ValueError(f"working_size must be 1 or more, not {working_size}")
-        self._engine = open_engine(self.model, device)
+        self._estimator = open_estimator(self.model, device)
 
     @overload
     def __call__(
@@ -235,8 +239,8 @@ class Dehazer:
             (48, 64)
         """
         photograph = images.from_any(x)
-        hazy = self._small(photograph)
-        t = Image.fromarray(estimate(hazy, self._engine(hazy)))
+        hazy, affine = self.affine_map(photograph)
+        t = Image.fromarray(estimate(hazy, affine(hazy, 1.0)))
         height, width = photograph.pixels.shape[:2]
         whole = t.resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(whole).clip(0, 1)
@@ -247,13 +251,13 @@ class Dehazer:
         Returns:
             The picture at the working size, in [0, 1], and the map that makes it clear.
         """
-        hazy = self._small(photograph)
-        return hazy, fit(hazy, self._engine(hazy))
+        hazy = self._small(photograph, self.working_size)
+        return hazy, self._estimator.estimate(hazy)
 
-    def _small(self, photograph: images.Photograph) -> Floats:
-        """The picture at the working size, float32 in [0, 1]."""
+    def _small(self, photograph: images.Photograph, longest: int) -> Floats:
+        """The picture at a working size, float32 in [0, 1]."""
         pixels, maximum = photograph.pixels, photograph.maximum
-        shape = _working_shape(pixels.shape[:2], self.working_size)
+        shape = _working_shape(pixels.shape[:2], longest, self._estimator.stride)
         return shrink(pixels, maximum, shape)
 
     def _remove(
@@ -263,13 +267,18 @@ class Dehazer:
         if not 0 <= strength <= MAXIMUM_STRENGTH:
             raise ValueError(f"strength must lie in [0, {MAXIMUM_STRENGTH}], not {strength}")
         pixels, maximum = photograph.pixels, photograph.maximum
-        hazy = self._small(photograph)
-        if full_resolution or hazy.shape == pixels.shape:
-            clear = tiles.run(self._engine, pixels, maximum)
+        estimator, longest = self._estimator, self.working_size
+        draws = isinstance(estimator, ImageEstimator)  # and not only a map
+        if full_resolution and not draws:
+            longest = min(max(pixels.shape[:2]), FULL_MAP)
+        hazy = self._small(photograph, longest)
+        if draws and (full_resolution or hazy.shape == pixels.shape):
+            assert isinstance(estimator, ImageEstimator)
+            clear = tiles.run(estimator.remove_haze, pixels, maximum)
             small = shrink(clear, 1.0, hazy.shape[:2])  # before _mix, which works in place
             return _mix(pixels, clear, maximum, strength), hazy, small
-        clear = self._engine(hazy)
-        return fit(hazy, clear).faded(strength)(pixels, maximum), hazy, clear
+        affine = estimator.estimate(hazy)
+        return affine.faded(strength)(pixels, maximum), hazy, affine(hazy, 1.0)
 
 
 def shrink(pixels: NDArray[Any], maximum: float, shape: Sequence[int]) -> Floats:
@@ -297,10 +306,11 @@ def shrink(pixels: NDArray[Any], maximum: float, shape: Sequence[int]) -> Floats
     return (stacked / maximum).astype(np.float32)
 
 
-def _working_shape(shape: Sequence[int], longest: int) -> tuple[int, int]:
-    height, width = shape
+def _working_shape(shape: Sequence[int], longest: int, stride: int) -> tuple[int, int]:
+    """Height and width to work at: at most `longest`, in multiples of the stride."""
     share = min(1.0, longest / max(shape))
-    return max(1, round(height * share)), max(1, round(width * share))
+    height, width = (max(1, round(side * share / stride)) * stride for side in shape)
+    return height, width
 
 
 def _mix(hazy: NDArray[Any], clear: Floats, maximum: float, strength: float) -> NDArray[Any]:

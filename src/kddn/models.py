@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal, get_args
 
 from kddn.errors import ModelError
 from kddn.priors import PRIORS
@@ -13,6 +14,12 @@ DEFAULT = "kddn-photo"
 """What removes haze when nothing else is asked for."""
 
 _WEIGHTS = Path(str(files("kddn"))) / "weights"
+
+CARD_FORMAT = 1
+"""Format of the cards that this kddn writes and reads."""
+
+Output = Literal["affine", "image"]
+"""What a network puts out: the affine map that makes a picture clear, or the clear picture."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,10 @@ class Model:
     """The ONNX file; none for a prior."""
     sha256: str | None = None
     """The ONNX file's checksum."""
+    output: Output = "image"
+    """What it puts out."""
+    stride: int = 1
+    """What both sides of its input must be multiples of."""
 
     def read(self) -> bytes:
         """The ONNX file's content, its checksum verified.
@@ -83,12 +94,24 @@ def find_model(name: str | Path) -> Model:
 def _read_card(card: Path) -> Model:
     try:
         fields = json.loads(card.read_text())
+        if fields["format"] != CARD_FORMAT:
+            raise ModelError(
+                f"{card} has format {fields['format']!r}, and this kddn reads format "
+                f"{CARD_FORMAT}; install a newer kddn, or export the model again"
+            )
+        if fields["output"] not in get_args(Output):
+            raise ModelError(
+                f"{card} says that the network's output is {fields['output']!r}, which is none of "
+                f"{', '.join(get_args(Output))}; export the model again with `kddn export`"
+            )
         return Model(
             name=card.stem,
             summary=fields["summary"],
             working_size=int(fields["working_size"]),
             path=card.with_suffix(".onnx"),
             sha256=fields["sha256"],
+            output=fields["output"],
+            stride=int(fields["stride"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(

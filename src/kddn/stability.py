@@ -9,7 +9,7 @@ cut, everything begins anew.
 
 import numpy as np
 
-from kddn.affine import AffineMap, Floats, box_mean
+from kddn.affine import AffineMap, Floats, box_mean, resized
 from kddn.priors.filters import gray
 
 _STILL = 0.04
@@ -46,7 +46,7 @@ class Stabilizer:
 
         Args:
             hazy: The frame at the working size, in [0, 1], `h w 3`.
-            new: Its map, fitted at that size.
+            new: Its map, at that size or a smaller one.
         """
         before, earlier = self._hazy, self._map
         self._hazy = hazy
@@ -57,7 +57,7 @@ class Stabilizer:
             self.cuts += 1
             self._map = new
             return new
-        still = _stillness(before, hazy)
+        still = resized(_stillness(before, hazy), new.scale.shape[:2])
         self._map = AffineMap(
             self._carried(earlier.scale, new.scale, still),
             self._carried(earlier.offset, new.offset, still),

@@ -4,13 +4,13 @@ What is approximate: channel attention pools over a tile, not over the picture, 
 tiles may judge the haze differently; the overlap turns the step between them into a slope.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kddn.affine import Floats
-from kddn.engines import Engine
 
 TILE = 1024
 """Side of a tile in pixels. Pictures up to this size are done in one piece, exactly."""
@@ -19,11 +19,11 @@ OVERLAP = 128
 """Pixels that neighbouring tiles share."""
 
 
-def run(engine: Engine, pixels: NDArray[Any], maximum: float) -> Floats:
-    """Run an engine over a picture of any size in bounded memory.
+def run(remove_haze: Callable[[Floats], Floats], pixels: NDArray[Any], maximum: float) -> Floats:
+    """Remove haze from a picture of any size in bounded memory.
 
     Args:
-        engine: What removes haze.
+        remove_haze: What does, from RGB `h w 3` in [0, 1] to as much.
         pixels: RGB `h w 3`, any dtype, in [0, maximum].
         maximum: What stands for white.
 
@@ -35,7 +35,7 @@ def run(engine: Engine, pixels: NDArray[Any], maximum: float) -> Floats:
     for top, bottom in _spans(pixels.shape[0]):
         for left, right in _spans(pixels.shape[1]):
             window = np.s_[top:bottom, left:right]
-            clear = engine(pixels[window].astype(np.float32) / np.float32(maximum))
+            clear = remove_haze(pixels[window].astype(np.float32) / np.float32(maximum))
             share = np.minimum.outer(_fade(bottom - top), _fade(right - left))[..., None]
             total[window] += share * clear.clip(0, 1)
             weight[window] += share

@@ -131,9 +131,10 @@ def reproduce(
     weights: Annotated[list[str], Parameter(negative=())] | None = None,
     model: Annotated[list[str], Parameter(negative=())] | None = None,
     logs: Annotated[list[str], Parameter(negative=())] | None = None,
+    against: Literal["step", "minutes"] = "step",
     output: Path | None = None,
     seeds: int = 1,
-    network: Literal["paper", "authors", "small"] = "paper",
+    network: str = "paper",
     budget: float = 1.0,
     config: Annotated[list[str], Parameter(negative=())] | None = None,
     teacher: Path | None = None,
@@ -168,13 +169,15 @@ def reproduce(
     logs
         For Figure 6, a run's metrics.csv under the setting's name, as `L1=FILE`; may be given
         several times, also with one name.
+    against
+        For Figure 6, what PSNR is drawn against: steps, or minutes of training.
     output
         Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's files; by
         default under runs/reproduced.
     seeds
         For Tables 1 and 2, runs a row.
     network
-        For Tables 1 and 2, the student.
+        For Tables 1 and 2, the student: paper, authors, small, unet or unet-wide.
     budget
         Share of each epoch's batches to train on, the same for every row.
     config
@@ -206,6 +209,7 @@ def reproduce(
             weights=files,
             models=model or [],
             logs=curves,
+            against=against,
             images=images,
             chosen=image or (),
         )
@@ -237,6 +241,8 @@ def export(
     *,
     working_size: int,
     summary: str,
+    trained_on: str = "",
+    licence: str = "",
     half: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
@@ -252,6 +258,10 @@ def export(
         Longest side, in pixels, that the model estimates haze at.
     summary
         One sentence on what it is for.
+    trained_on
+        The data it learned from, for its card.
+    licence
+        Of the weights, for its card.
     half
         Store 16 bits a weight: half the size; it is computed with in 32 bits.
     overwrite
@@ -262,6 +272,8 @@ def export(
         output,
         working_size=working_size,
         summary=summary,
+        trained_on=trained_on,
+        licence=licence,
         half=half,
         overwrite=overwrite,
     )

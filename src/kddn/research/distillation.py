@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.research.losses import Features, imitation, resize
-from kddn.research.taps import feature_channels, run_tapped
+from kddn.research.taps import feature_channels, run_tapped, tapped_features
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ TSNE_PAIRS = pairs((1, 2, 3), (2, 4, 6))
 
 ALL_PAIRS = pairs(range(1, 7), range(1, 7))
 """All six, one to one, as the authors' code does."""
+
+UNET_PAIRS = (
+    MimicPair("backbone.block2", "encoder1"),
+    MimicPair("backbone.block4", "decoder1.block1"),
+    MimicPair("backbone.block6", "decoder1"),
+)
+"""Of a U: what it has at the teacher's size, a quarter of the input's."""
 
 
 class Frozen:
@@ -124,7 +131,7 @@ class Imitation(nn.Module):
         """
         with torch.no_grad():
             teacher = self._teacher.on(clean.device)
-            _, seen = run_tapped(teacher, clean, [pair.teacher for pair in self.pairs])
+            seen = tapped_features(teacher, clean, [pair.teacher for pair in self.pairs])
         theirs: list[Features] = [seen[pair.teacher] for pair in self.pairs]
         ours: list[Features] = [
             resize(project(features[pair.student]), target.shape[-2:])

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kddn.errors import ModelError
+from kddn.models import CARD_FORMAT, Output
+from kddn.research.nets.affine import AffineNetwork
 from kddn.research.weights import load_network, save_network
 
 
@@ -28,12 +30,33 @@ class _Clamped(nn.Module):
         return clear.clamp(0, 1)
 
 
+class _Map(nn.Module):
+    """A network whose output is a map."""
+
+    def __init__(self, network: AffineNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, hazy: Float[Tensor, "1 3 h w"]
+    ) -> tuple[Float[Tensor, "1 s a b"], Float[Tensor, "1 3 a b"]]:
+        scale, offset = self.network.estimate(hazy)
+        return scale, offset
+
+
+def _stride(network: nn.Module) -> int:
+    """What both sides of the exported network's input must be multiples of."""
+    return network.stride if isinstance(network, AffineNetwork) else 1
+
+
 def export(
     weights: Path,
     output: Path,
     *,
     working_size: int,
     summary: str,
+    trained_on: str = "",
+    licence: str = "",
     half: bool = False,
     overwrite: bool = False,
 ) -> None:
@@ -44,6 +67,8 @@ def export(
         output: The `.onnx` file.
         working_size: Longest side, in pixels, that the model estimates haze at.
         summary: One sentence on what it is for.
+        trained_on: The data it learned from, for its card.
+        licence: Of the weights, for its card.
         half: Whether to store 16 bits a weight: half the size, and computed with in 32 bits.
         overwrite: Whether existing files may be replaced.
 
@@ -62,9 +87,15 @@ def export(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(to_onnx(network, half=half))
     save_network(network.half() if half else network, tensors)
+    output_is: Output = "affine" if isinstance(network, AffineNetwork) else "image"
     fields = {
+        "format": CARD_FORMAT,
         "summary": summary,
+        "output": output_is,
+        "stride": _stride(network),
         "working_size": working_size,
+        "trained_on": trained_on,
+        "licence": licence,
         "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
@@ -72,24 +103,32 @@ def export(
 
 
 def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
-    """A network as an ONNX model, input `hazy` and output `clear`, `1 3 h w` with h and w free.
+    """A network as an ONNX model, from `hazy` to `clear`, or to `scale` and `offset`, `1 c h w`.
+
+    The input's height and width are free, but for the multiples of an affine network's stride.
 
     Args:
         network: In eval mode.
         half: Whether to store 16 bits a weight.
     """
-    example = torch.rand(1, 3, 92, 124)
-    free = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    exported = _Map(network) if isinstance(network, AffineNetwork) else _Clamped(network)
+    stride = _stride(network)
+    example = torch.rand(1, 3, 96 // stride * stride, 128 // stride * stride)
+    names = {2: "height", 3: "width"}
+    free = {
+        axis: stride * torch.export.Dim(name) if stride > 1 else torch.export.Dim(name)
+        for axis, name in names.items()
+    }
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Clamped(network).eval(),
+            exported.eval(),
             (example,),
             dynamo=True,
             dynamic_shapes=(free,),
             input_names=["hazy"],
-            output_names=["clear"],
+            output_names=["scale", "offset"] if isinstance(exported, _Map) else ["clear"],
             verbose=False,
         )
     assert program is not None

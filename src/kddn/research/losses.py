@@ -84,4 +84,5 @@ def resize(x: Float[Tensor, "b c h w"], size: Sequence[int]) -> Float[Tensor, "b
     """Maps at another size, antialiased where they get smaller."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
-    return F.interpolate(x, tuple(size), mode="bilinear", antialias=True)
+    wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x  # none for those on a CPU
+    return F.interpolate(wide, tuple(size), mode="bilinear", antialias=True)

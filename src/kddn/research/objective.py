@@ -15,6 +15,7 @@ from kddn.research.distillation import (
     ALL_PAIRS,
     TEXT_PAIRS,
     TSNE_PAIRS,
+    UNET_PAIRS,
     Frozen,
     Imitation,
     MimicPair,
@@ -25,13 +26,14 @@ from kddn.research.nets.vgg import load_vgg
 from kddn.research.taps import feature_channels, run_tapped
 from kddn.research.weights import load_network
 
-NamedPairs = Literal["text", "tsne", "all"]
+NamedPairs = Literal["text", "tsne", "all", "unet"]
 Density = Literal["uniform", "transmission", "residual"]
 
 _NAMED_PAIRS: dict[NamedPairs, tuple[MimicPair, ...]] = {
     "text": TEXT_PAIRS,
     "tsne": TSNE_PAIRS,
     "all": ALL_PAIRS,
+    "unet": UNET_PAIRS,
 }
 
 
@@ -69,7 +71,8 @@ class Losses:
     """For mentoring: the larger student's weights."""
     pairs: NamedPairs | tuple[MimicPair, ...] = "text"
     """For imitation and deep supervision: which layers. `text`: as section 4.1 says; `tsne`: as
-    section 4.2's figure implies; `all`: as the authors' code; or a list of module names."""
+    section 4.2's figure implies; `all`: as the authors' code; `unet`: those of a
+    U; or a list of module names."""
     project: bool = True
     """For imitation: whether a 1x1 convolution `g` comes between; without, widths must be equal."""
     density: Density = "uniform"

@@ -1,6 +1,7 @@
 """Looking into any network: what its named modules put out while it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 
 import torch
@@ -26,22 +27,47 @@ def run_tapped(
     Raises:
         ModelError: If a name is no module's, or its module did not run.
     """
+    with _kept(network, names) as features:
+        output = network(x)
+    return output, features
+
+
+def tapped_features(network: nn.Module, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """As `run_tapped`, features alone: the network runs no further than until all have come.
+
+    A module that runs several times gives its first output, or a later one.
+    """
+    with _kept(network, names, stop=True) as features, suppress(_AllSeenError):
+        network(x)
+    return features
+
+
+class _AllSeenError(Exception):
+    """Nothing more is wanted of a network that runs."""
+
+
+@contextmanager
+def _kept(
+    network: nn.Module, names: Sequence[str], *, stop: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """While open, outputs of modules are kept by their names; all must have come at the end."""
     features: dict[str, Tensor] = {}
     handles = []
     for name in names:
 
         def keep(module: nn.Module, inputs: object, output: Tensor, name: str = name) -> None:
             features[name] = output
+            if stop and len(features) == len(set(names)):
+                raise _AllSeenError
 
         handles.append(find_module(network, name).register_forward_hook(keep))
     try:
-        output = network(x)
+        yield features
     finally:
         for handle in handles:
             handle.remove()
     if silent := [name for name in names if name not in features]:
         raise ModelError(f"{type(network).__name__} never runs its module {silent[0]!r}")
-    return output, features
 
 
 def feature_channels(network: nn.Module, names: Sequence[str]) -> list[int]:
@@ -53,7 +79,7 @@ def feature_channels(network: nn.Module, names: Sequence[str]) -> list[int]:
     training = network.training
     example = next(network.parameters(), torch.zeros(0)).new_zeros(1, 3, 64, 64)
     with torch.no_grad():
-        _, features = run_tapped(network.eval(), example, names)
+        features = tapped_features(network.eval(), example, names)
     network.train(training)
     for name in names:
         if not isinstance(features[name], Tensor) or features[name].ndim != 4:

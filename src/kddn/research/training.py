@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule, Trainer
@@ -17,25 +17,24 @@ from kddn.errors import ModelError
 from kddn.research.data import Pair
 from kddn.research.losses import reconstruction
 from kddn.research.metrics import psnr
-from kddn.research.nets import (
-    STUDENT_PRESETS,
-    TEACHER_PRESETS,
-    Student,
-    StudentPreset,
-    Teacher,
-    TeacherPreset,
-)
+from kddn.research.nets import Student
+from kddn.research.nets.registry import build, describe
 from kddn.research.nets.widening import widen
 from kddn.research.objective import Losses, Objective
-from kddn.research.weights import describe, load_network
+from kddn.research.optimizers import Muon
+from kddn.research.weights import load_network
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimization:
-    """Adam with a cyclic cosine schedule over the whole run, however its end is given."""
+    """An optimiser with a cyclic cosine schedule over the whole run, however its end is given."""
 
+    optimizer: Literal["adam", "muon"] = "adam"
+    """`adam`, as in the paper, or `muon` on matrices and filters with AdamW on the rest."""
     learning_rate: float = 1e-4
-    """Where each cycle starts."""
+    """Where each cycle starts; with Muon, AdamW's."""
+    matrix_rate: float = 0.02
+    """Where each cycle starts for what Muon changes: it falls with the learning rate."""
     floor: float = 5e-8
     """Where each cycle ends."""
     cycles: int = 3
@@ -46,6 +45,8 @@ class Optimization:
     def __post_init__(self) -> None:
         if not 0 < self.floor <= self.learning_rate:
             raise ValueError("optimization needs 0 < floor <= learning_rate")
+        if self.matrix_rate <= 0:
+            raise ValueError(f"matrix_rate must be above 0, not {self.matrix_rate}")
         if self.cycles < 1 or not 0 <= self.warmup < 1:
             raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
 
@@ -60,6 +61,17 @@ class Optimization:
         if progress < self.warmup:
             return max(self.floor, rate * progress / self.warmup)
         return rate
+
+    @property
+    def matrix_share(self) -> float:
+        """Muon's rate over AdamW's, the same all the time."""
+        return self.matrix_rate / self.learning_rate
+
+    def optimize(self, modules: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of what learns, at its highest rates."""
+        if self.optimizer == "muon":
+            return Muon(modules, self.learning_rate, self.matrix_rate)
+        return torch.optim.Adam(modules.parameters(), lr=self.learning_rate)
 
 
 def progress(trainer: Trainer) -> float:
@@ -87,7 +99,7 @@ class Training(LightningModule):
         self.optimization = optimization or Optimization()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.optimization.learning_rate)
+        return self.optimization.optimize(self)
 
     def on_train_start(self) -> None:
         self._began, self._begun_at = time.perf_counter(), progress(self.trainer)
@@ -103,7 +115,8 @@ class Training(LightningModule):
     def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
         rate = self.optimization.rate(progress(self.trainer))
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            matrices = group.get("matrices", False)  # Muon's
+            group["lr"] = self.optimization.matrix_share * rate if matrices else rate
         self.log("lr", rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
@@ -112,6 +125,7 @@ class Training(LightningModule):
         if steps > 0:
             images = len(batch.clean) * self.trainer.world_size
             self.log("images/s", images * steps / seconds, prog_bar=True)
+        self.log("minutes", (self._ends[-1] - self._began) / 60)
         done = progress(self.trainer)
         if done > self._begun_at:
             elapsed = self._ends[-1] - self._began
@@ -146,7 +160,8 @@ class TeacherTraining(Training):
     """Stage one: the teacher reconstructs clean images, `|J - T(J)|` (equation 1).
 
     Args:
-        network: A preset's name, or any network from RGB to RGB by `class_path` and `init_args`.
+        network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
+            `class_path` and `init_args`.
         start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
         optimization: Learning rate and its schedule.
         enough: Validation PSNR in dB at which it stops, for a teacher that is not to be good.
@@ -154,12 +169,12 @@ class TeacherTraining(Training):
 
     def __init__(
         self,
-        network: TeacherPreset | nn.Module = "paper",
+        network: str | nn.Module = "paper",
         start: Path | None = None,
         optimization: Optimization | None = None,
         enough: float | None = None,
     ) -> None:
-        teacher = Teacher(TEACHER_PRESETS[network]) if isinstance(network, str) else network
+        teacher = build("teacher", network) if isinstance(network, str) else network
         super().__init__(_begin(teacher, start), optimization)
         self.enough = enough
 
@@ -181,7 +196,8 @@ class StudentTraining(Training):
     """Stage two: the student removes haze, helped by a teacher or not (equation 2).
 
     Args:
-        network: A preset's name, or any network from RGB to RGB by `class_path` and `init_args`.
+        network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
+            `class_path` and `init_args`.
         start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise. Those of a
             narrower student are widened.
         losses: What to train for; L1 alone by default.
@@ -190,12 +206,12 @@ class StudentTraining(Training):
 
     def __init__(
         self,
-        network: StudentPreset | nn.Module = "paper",
+        network: str | nn.Module = "paper",
         start: Path | None = None,
         losses: Losses | None = None,
         optimization: Optimization | None = None,
     ) -> None:
-        student = Student(STUDENT_PRESETS[network]) if isinstance(network, str) else network
+        student = build("student", network) if isinstance(network, str) else network
         super().__init__(_begin(student, start), optimization)
         self.objective = Objective(self.network, losses or Losses())
 

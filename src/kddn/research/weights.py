@@ -1,8 +1,5 @@
 """Networks in files: safetensors whose metadata says what was built, and training checkpoints."""
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kddn.errors import ModelError
-from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
+from kddn.research.nets import Teacher, TeacherConfig
 from kddn.research.nets.baselines import BASELINES
-
-Network = Teacher | Student
-
-_KINDS: dict[str, Callable[[dict[str, Any]], Network]] = {
-    "teacher": lambda config: Teacher(TeacherConfig(**config)),
-    "student": lambda config: Student(StudentConfig(**config)),
-}
-
-
-def describe(network: nn.Module) -> dict[str, str]:
-    """What must be known to build the network again, as strings for a file's metadata.
-
-    Of a network that is not ours, that is the name of its class: weights are data, never code.
-    """
-    if not isinstance(network, Teacher | Student):
-        return {"kind": f"{type(network).__module__}.{type(network).__qualname__}"}
-    kind = "teacher" if isinstance(network, Teacher) else "student"
-    return {"kind": kind, "config": json.dumps(asdict(network.config))}
+from kddn.research.nets.registry import describe, rebuild
 
 
 def save_network(network: nn.Module, path: Path) -> None:
@@ -60,16 +40,10 @@ def load_network(path: Path) -> nn.Module:
     if (baseline := _find_baseline(state)) is not None:
         baseline.load_state_dict({name: _without_denormals(t) for name, t in state.items()})
         return baseline.eval()
-    if metadata.get("kind", "student") not in _KINDS:
-        raise ModelError(
-            f"{path} holds a {metadata['kind']}, which is not ours to build: build it yourself "
-            "and load the state dict with safetensors.torch.load_file"
-        )
-    network: Network
     try:
-        network = _KINDS[metadata["kind"]](json.loads(metadata["config"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} does not say which network it holds ({error!r})") from error
+        network = rebuild(metadata)
+    except ModelError as error:
+        raise ModelError(f"{path} {error}") from error
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

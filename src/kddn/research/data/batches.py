@@ -25,6 +25,8 @@ class BatchConfig:
     """Longest side of what the network sees, in pixels; images smaller than this stay whole."""
     scales: tuple[float, float] = (1.0, 1.0)
     """Range that each batch's scale is drawn from, log-uniformly; 1 is the original size."""
+    multiple: int = 1
+    """What the sides of scaled images are multiples of, for networks that would pad them."""
     full_turns: bool = True
     """Whether to rotate by multiples of 90 degrees; without, only left-right flips."""
 
@@ -32,8 +34,11 @@ class BatchConfig:
         low, high = self.scales
         if not 0 < low <= high <= 1:
             raise ValueError(f"scales must satisfy 0 < low <= high <= 1, not {low}, {high}")
-        if self.size < 1 or self.crop < 1:
-            raise ValueError(f"size and crop must be 1 or more, not {self.size}, {self.crop}")
+        if min(self.size, self.crop, self.multiple) < 1:
+            raise ValueError(
+                "size, crop and multiple must be 1 or more, "
+                f"not {self.size}, {self.crop}, {self.multiple}"
+            )
 
 
 class Batches(ABC):
@@ -135,17 +140,20 @@ def draw_windows(
 
 def arrange(crops: Tensor, scale: float, config: BatchConfig, generator: torch.Generator) -> Tensor:
     """Scale crops `b c h w`, flip each left to right or not, and turn the whole batch."""
-    images = resize(crops, scale)
+    images = resize(crops, scale, config.multiple)
     flip = (torch.rand(len(images), generator=generator) < 0.5).to(images.device)
     images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
     return images.rot90(int(uniform(generator) * 4), (-2, -1)) if config.full_turns else images
 
 
-def resize(x: Tensor, scale: float) -> Tensor:
-    """Images `b c h w` at another scale, antialiased; the type is kept."""
-    if scale == 1:
+def resize(x: Tensor, scale: float, multiple: int = 1) -> Tensor:
+    """Images `b c h w` at another scale, their sides multiples of a number, antialiased.
+
+    The type is kept.
+    """
+    size = [max(1, round(side * scale / multiple)) * multiple for side in x.shape[-2:]]
+    if size == list(x.shape[-2:]):
         return x
-    size = [max(1, round(side * scale)) for side in x.shape[-2:]]
     if x.is_floating_point() or x.device.type == "cpu":
         return F.interpolate(x, size, mode="bilinear", antialias=True)
     # Elsewhere only floating numbers can be antialiased.

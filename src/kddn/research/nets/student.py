@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kddn.research.nets.blocks import Conv, PaddingMode, ResidualGroup, pad_to_stride
-
-StudentPreset = Literal["paper", "authors", "small"]
+from kddn.research.nets.registry import register
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +38,14 @@ class StudentConfig:
             )
 
 
-STUDENT_PRESETS: dict[StudentPreset, StudentConfig] = {
+STUDENT_PRESETS: dict[str, StudentConfig] = {
     "paper": StudentConfig(),
     "authors": StudentConfig(layout="authors", blocks=6),
     "small": StudentConfig(width=32, global_residual=True),
 }
 
 
+@register("student", "student", StudentConfig, STUDENT_PRESETS)
 class Student(nn.Module):
     """Dehazing network `S`: encode to a quarter of the size, residual groups, decode.
 

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kddn.research.nets.blocks import Conv, PaddingMode, ResBlock, pad_to_stride
-
-TeacherPreset = Literal["paper", "authors"]
+from kddn.research.nets.registry import register
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +28,13 @@ class TeacherConfig:
             raise ValueError(f"width and blocks must be 1 or more, not {self.width}, {self.blocks}")
 
 
-TEACHER_PRESETS: dict[TeacherPreset, TeacherConfig] = {
+TEACHER_PRESETS: dict[str, TeacherConfig] = {
     "paper": TeacherConfig(),
     "authors": TeacherConfig(layout="authors"),
 }
 
 
+@register("teacher", "teacher", TeacherConfig, TEACHER_PRESETS)
 class Teacher(nn.Module):
     """Auto-encoder `T`: encode to a quarter of the size, six residual blocks, decode.
 

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from kddn.errors import KddnError
 from kddn.research.cli import find_recipe, train
-from kddn.research.nets import STUDENT_PRESETS, Student, StudentPreset
+from kddn.research.nets.registry import preset
 from kddn.research.paper.tables import Entry, Row
 
 
@@ -27,8 +27,8 @@ class Runs:
     """Folder of O-HAZE, to train on instead."""
     seeds: int = 1
     """Runs a row."""
-    network: StudentPreset = "paper"
-    """The student."""
+    network: str = "paper"
+    """The student's preset."""
     budget: float = 1.0
     """Share of each epoch's batches."""
     config: Sequence[str] = ()
@@ -43,9 +43,15 @@ class Runs:
         changes = read_recipe(row.recipe)
         losses = losses_of(row.recipe)
         weighted = "network" not in changes["model"]  # only the baseline's recipe has another
-        shape = replace(STUDENT_PRESETS[self.network], spatially_weighted=weighted)
-        network = {"class_path": _name(Student), "init_args": {"config": asdict(shape)}}
+        architecture, shape = preset("student", self.network)
+        shape = replace(shape, spatially_weighted=weighted)
+        network = {
+            "class_path": _name(architecture.network),
+            "init_args": {"config": asdict(shape)},
+        }
         options = [f"--model.network={json.dumps(network)}"]
+        if "pairs" not in losses and (losses.get("imitation") or losses.get("deep_supervision")):
+            options.append(f"--model.losses.pairs={architecture.pairs}")
         if losses.get("imitation") and "teacher" not in losses:
             teacher = self.teacher(changes.get("teacher_recipe", "teacher"))
             options.append(f"--model.losses.teacher={teacher}")
@@ -125,5 +131,5 @@ def losses_of(recipe: str) -> dict[str, Any]:
     return losses
 
 
-def _name(of: type) -> str:
+def _name(of: Any) -> str:
     return f"{of.__module__}.{of.__qualname__}"

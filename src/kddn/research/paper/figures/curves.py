@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kddn.errors import DataError, KddnError
-from kddn.research.paper.figures.material import Material
+from kddn.research.paper.figures.material import Against, Material
 
 Curve = NDArray[np.float64]
-"""`n 2`: step and PSNR."""
+"""`n 2`: steps or minutes, and PSNR."""
 
 
 def draw(material: Material) -> Figure:
-    """PSNR on validation images against steps; a band from the worst to the best seed.
+    """PSNR on validation images against steps or minutes; a band from worst to best seed.
 
     Needs `logs`, several under one name where there are several seeds.
     """
@@ -24,7 +24,7 @@ def draw(material: Material) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for name, paths in material.logs.items():
-        curves = [read_curve(path) for path in paths]
+        curves = [read_curve(path, material.against) for path in paths]
         steps = curves[0][:, 0]
         of_seeds = np.array([np.interp(steps, *curve.T) for curve in curves])
         (line,) = axes.plot(steps, of_seeds.mean(0), label=name)
@@ -32,14 +32,14 @@ def draw(material: Material) -> Figure:
             axes.fill_between(
                 steps, of_seeds.min(0), of_seeds.max(0), alpha=0.2, color=line.get_color(), lw=0
             )
-    axes.set(xlabel="step", ylabel="PSNR, dB")
+    axes.set(xlabel=material.against, ylabel="PSNR, dB")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     return figure
 
 
-def read_curve(path: Path) -> Curve:
-    """Steps and validation PSNR of a run's log.
+def read_curve(path: Path, against: Against = "step") -> Curve:
+    """Validation PSNR of a run's log, and after how many steps or minutes of training.
 
     Raises:
         DataError: If it cannot be read or holds no validation.
@@ -53,7 +53,14 @@ def read_curve(path: Path) -> Curve:
                 lines += list(csv.DictReader(file))
         except OSError as error:
             raise DataError(f"{part} cannot be read ({error.strerror})") from error
-    points = [(float(line["step"]), float(line["psnr"])) for line in lines if line.get("psnr")]
+    points, latest, before = [], 0.0, 0.0
+    for line in lines:
+        if line.get(against):
+            now = float(line[against])
+            before += latest if now < latest and against == "minutes" else 0.0  # resumed
+            latest = now
+        if line.get("psnr"):
+            points.append((before + latest, float(line["psnr"])))
     if not points:
         raise DataError(f"{path} holds no PSNR: give the metrics.csv of a run that validated")
     return np.array(points)

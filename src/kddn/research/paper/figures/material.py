@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
+
+Against = Literal["step", "minutes"]
+"""What curves are drawn against."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,8 @@ class Material:
     """Systems to compare, as `kddn evaluate` takes them."""
     logs: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     """`metrics.csv` files of runs, those of one setting under its name."""
+    against: Against = "step"
+    """What curves are drawn against."""
     images: int | None = None
     """How many images to show, or to compute from."""
     chosen: Sequence[str] = ()

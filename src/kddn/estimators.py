@@ -1,19 +1,63 @@
-"""What turns a hazy picture into a clear one: one interface, one class an engine."""
+"""What says how to make a hazy picture clear: one interface, whatever a model's output is."""
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
-from kddn.affine import Floats
+from kddn.affine import AffineMap, Floats, fit
 from kddn.errors import ModelError
 from kddn.models import Model
 from kddn.priors import PRIORS
 
-Engine = Callable[[Floats], Floats]
-"""Takes a hazy RGB picture, float32 `h w 3` in [0, 1], and gives back the clear one, as large.
 
-Threads may share an engine.
-"""
+class Estimator(Protocol):
+    """A model ready to run. Threads may share one."""
+
+    stride: int
+    """What both sides of a picture must be multiples of."""
+
+    def estimate(self, hazy: Floats) -> AffineMap:
+        """What to do with each place of a picture.
+
+        Args:
+            hazy: RGB, float32 `h w 3` in [0, 1], at the working size.
+        """
+        ...
+
+
+class ImageEstimator:
+    """A model whose output is a picture: its map is fitted with the guided filter.
+
+    Args:
+        remove_haze: From a hazy RGB picture, float32 `h w 3` in [0, 1] and of any size, to the
+            clear one, as large.
+    """
+
+    stride = 1
+
+    def __init__(self, remove_haze: Callable[[Floats], Floats]) -> None:
+        self.remove_haze = remove_haze
+
+    def estimate(self, hazy: Floats) -> AffineMap:
+        return fit(hazy, self.remove_haze(hazy))
+
+
+class MapEstimator:
+    """A network whose output is the map itself, `scale` and `offset` at a size of its own.
+
+    Args:
+        network: Where it runs.
+        stride: What both sides of its input must be multiples of.
+    """
+
+    def __init__(self, network: "OnnxNetwork", stride: int) -> None:
+        self.stride = stride
+        self._network = network
+
+    def estimate(self, hazy: Floats) -> AffineMap:
+        return AffineMap(*self._network.run(hazy, ["scale", "offset"]))
+
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -27,7 +71,7 @@ _AUTOMATIC = ("cuda", "cpu")
 """What `auto` chooses from, best first."""
 
 
-def open_engine(model: Model, device: str = "auto") -> Engine:
+def open_estimator(model: Model, device: str = "auto") -> Estimator:
     """Make a model ready to run.
 
     Args:
@@ -40,11 +84,14 @@ def open_engine(model: Model, device: str = "auto") -> Engine:
     if model.path is None:
         if device not in ("auto", "cpu"):
             raise ModelError(f"{model.name} runs on the cpu, not on {device!r}")
-        return PRIORS[model.name].remove_haze
-    return OnnxEngine(model, device)
+        return ImageEstimator(PRIORS[model.name].remove_haze)
+    network = OnnxNetwork(model, device)
+    if model.output == "affine":
+        return MapEstimator(network, model.stride)
+    return ImageEstimator(lambda hazy: network.run(hazy, ["clear"])[0])
 
 
-class OnnxEngine:
+class OnnxNetwork:
     """A network run by ONNX Runtime.
 
     Args:
@@ -81,16 +128,21 @@ class OnnxEngine:
         self.device = chosen
         """Where it runs."""
 
-    def __call__(self, image: Floats) -> Floats:
+    def run(self, image: Floats, outputs: list[str]) -> list[Floats]:
+        """Run it on a picture, RGB `h w 3` in [0, 1]: its outputs of those names, `h w c` each.
+
+        Raises:
+            ModelError: If it stops, or has no such outputs.
+        """
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
         try:
-            clear: Floats = self._session.run(None, {"hazy": batch}, self._run_options)[0][0]
+            found: list[Any] = self._session.run(outputs, {"hazy": batch}, self._run_options)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise ModelError(
                 f"the network stopped on {batch.shape[3]}x{batch.shape[2]} pixels ({error}); "
                 "try a smaller working size"
             ) from error
-        return clear.transpose(1, 2, 0)
+        return [each[0].transpose(1, 2, 0) for each in found]
 
 
 def _choose_device(device: str, available: list[str]) -> str:

@@ -1,0 +1,271 @@
+"""A student that says what to do with each place: a U of gated blocks, its output an affine map.
+
+What KDDN's student is built of (figure 3), made cheap: a spatial weight that comes before the
+channel weight, so that dense haze counts for more, but over depthwise filters, at three sizes, and
+with the physics of haze at the end.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kddn.research.nets.affine import AffineMap, AffineNetwork
+from kddn.research.nets.depthwise import DepthwiseConv
+from kddn.research.nets.registry import register
+
+Lights = Literal["picture", "pixels", "maps"]
+"""Where a U takes airlight and white from: one of each from the whole picture's features; an
+airlight picked from the picture's own pixels; or both as maps at a sixteenth of the size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """The shape of a U."""
+
+    widths: tuple[int, int, int] = (32, 64, 96)
+    """Channels at a quarter, an eighth and a sixteenth of the input's size."""
+    blocks: tuple[int, int, int, int, int] = (2, 2, 4, 2, 2)
+    """Blocks at each size, on the way down, at the bottom, and on the way up."""
+    kernel: int = 5
+    """Side of the blocks' depthwise filters."""
+    spatially_weighted: bool = True
+    """Whether the blocks weight positions."""
+    priors: bool = True
+    """Whether the dark channel and the saturation are inputs beside the colours."""
+    lights: Lights = "picture"
+    """Where airlight and white come from."""
+
+    def __post_init__(self) -> None:
+        if min(*self.widths, *self.blocks) < 1:
+            raise ValueError(f"widths and blocks must be 1 or more: {self.widths}, {self.blocks}")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, not {self.kernel}")
+
+
+UNET_PRESETS: dict[str, UNetConfig] = {
+    "unet": UNetConfig(),
+    "unet-wide": UNetConfig(widths=(48, 96, 144), blocks=(2, 2, 6, 2, 2)),
+}
+
+
+class GatedBlock(nn.Module):
+    """SWRCAB of depthwise filters, and two pointwise layers.
+
+    With `a, g` two projections of the normed input:
+
+        z = depthwise(a) * sigmoid(g),    x = x + project(attention(z) * z)
+        x = x + project(GELU(expand(norm(x))))
+
+    Args:
+        width: Channels in and out.
+        kernel: Side of the depthwise filter.
+        spatially_weighted: Whether there is a spatial weight, `sigmoid(g)`.
+    """
+
+    def __init__(self, width: int, kernel: int, *, spatially_weighted: bool) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.expand = nn.Conv2d(width, 2 * width if spatially_weighted else width, 1)
+        self.filter = DepthwiseConv(width, kernel)
+        self.attention = nn.Linear(width, width)
+        self.project = nn.Conv2d(width, width, 1)
+        self.pointwise = nn.Sequential(
+            nn.GroupNorm(1, width),
+            nn.Conv2d(width, 2 * width, 1),
+            nn.GELU(),
+            nn.Conv2d(2 * width, width, 1),
+        )
+        self.spatially_weighted = spatially_weighted
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        expanded = self.expand(self.norm(x))
+        if self.spatially_weighted:
+            values, weight = expanded.chunk(2, dim=1)
+            z = self.filter(values) * torch.sigmoid(weight)
+        else:
+            z = self.filter(expanded)
+        attention = torch.sigmoid(self.attention(z.mean(dim=(2, 3))))[:, :, None, None]
+        x = x + self.project(attention * z)
+        out: Tensor = x + self.pointwise(x)
+        return out
+
+
+Light = Float[Tensor, "b 3 _ _"]
+
+_BRIGHT = 2.0
+"""Where lights begin: 0.97."""
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
+
+
+def _biased(layer: Layer, value: float) -> Layer:
+    """A layer whose biases begin at a value."""
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias, value)
+    return layer
+
+
+def _light(x: Float[Tensor, "b c ..."]) -> Float[Tensor, "b c ..."]:
+    """A light in (0, 1.1): where white lies, as haze often is, the sigmoid must still move."""
+    return 1.1 * x.float().sigmoid()
+
+
+class PictureLights(nn.Module):
+    """One airlight and one white a picture, from the mean of its features.
+
+    Args:
+        width: Channels of the features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = _biased(nn.Linear(width, 6), _BRIGHT)
+
+    def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
+        lights = _light(self.linear(x.mean(dim=(2, 3))))[:, :, None, None]
+        return lights[:, :3], lights[:, 3:]
+
+
+class PixelLights(nn.Module):
+    """An airlight picked from the picture's own pixels, and a white from the mean of its features.
+
+    Args:
+        width: Channels of the features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.where = nn.Conv2d(width, 1, 1)
+        self.linear = _biased(nn.Linear(width, 3), _BRIGHT)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], hazy: Float[Tensor, "b 3 H W"]
+    ) -> tuple[Light, Light]:
+        weights = self.where(x).float().flatten(2).softmax(-1)  # b 1 hw
+        pixels = F.interpolate(hazy, x.shape[-2:], mode="area").flatten(2)  # b 3 hw
+        airlight = (weights * pixels).sum(-1)[:, :, None, None]
+        return airlight, _light(self.linear(x.mean(dim=(2, 3))))[:, :, None, None]
+
+
+class MapLights(nn.Module):
+    """An airlight and a white for each place, as maps of the features' size.
+
+    Args:
+        width: Channels of the features.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = _biased(nn.Conv2d(width, 6, 3, padding=1), _BRIGHT)
+
+    def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
+        lights = _light(self.conv(x))
+        return lights[:, :3], lights[:, 3:]
+
+
+_LIGHTS: dict[Lights, type[PictureLights] | type[PixelLights] | type[MapLights]] = {
+    "picture": PictureLights,
+    "pixels": PixelLights,
+    "maps": MapLights,
+}
+
+
+@register("unet", "student", UNetConfig, UNET_PRESETS, pairs="unet")
+class UNet(AffineNetwork):
+    """Dehazing network whose output is `scale` and `offset` at a quarter of the input's size.
+
+    `J = white + scale (I - airlight)`, with `scale` at least 1, so that contrast is never lost, and
+    one `airlight` and one `white` a picture, so that nothing can be painted: every edge of the
+    result is one of the picture's.
+
+    Its features that imitate the teacher's are the outputs of the modules `encoder1` and `decoder1`
+    and of their blocks `block1`, `block2`, ..., at a quarter of the input's size.
+
+    Args:
+        config: The shape; `UNET_PRESETS` holds the named ones.
+    """
+
+    stride = 16
+
+    def __init__(self, config: UNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or UNetConfig()
+        quarter, eighth, sixteenth = config.widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(7 if config.priors else 3, quarter, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Conv2d(quarter, quarter, 3, stride=2, padding=1),
+        )
+        self.encoder1 = _blocks(config, quarter, config.blocks[0])
+        self.down1 = nn.Conv2d(quarter, eighth, 2, stride=2)
+        self.encoder2 = _blocks(config, eighth, config.blocks[1])
+        self.down2 = nn.Conv2d(eighth, sixteenth, 2, stride=2)
+        self.bottom = _blocks(config, sixteenth, config.blocks[2])
+        self.up2 = nn.Conv2d(sixteenth, eighth, 1)
+        self.decoder2 = _blocks(config, eighth, config.blocks[3])
+        self.up1 = nn.Conv2d(eighth, quarter, 1)
+        self.decoder1 = _blocks(config, quarter, config.blocks[4])
+        self.scale = _biased(nn.Conv2d(quarter, 1, 3, padding=1), -1.0)
+        self.lights = _LIGHTS[config.lights](sixteenth)
+
+    def estimate(self, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
+        x = self.stem(_with_priors(hazy) if self.config.priors else hazy)
+        skip1 = self.encoder1(x)  # b quarter h/4 w/4
+        skip2 = self.encoder2(self.down1(skip1))  # b eighth h/8 w/8
+        x = self.bottom(self.down2(skip2))  # b sixteenth h/16 w/16
+        airlight, white = self.lights(x, hazy)
+        x = self.decoder2(_double(self.up2(x)) + skip2)
+        x = self.decoder1(_double(self.up1(x)) + skip1)
+        scale = 1 + F.softplus(self.scale(x).float())  # b 1 h/4 w/4
+        if airlight.shape[-1] > 1:
+            airlight, white = (
+                F.interpolate(y, scale_factor=4, mode="bilinear") for y in (airlight, white)
+            )
+        return AffineMap(scale, white - scale * airlight)
+
+
+def _blocks(config: UNetConfig, width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(
+        OrderedDict(
+            (
+                f"block{number}",
+                GatedBlock(width, config.kernel, spatially_weighted=config.spatially_weighted),
+            )
+            for number in range(1, count + 1)
+        )
+    )
+
+
+def _double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+
+def _with_priors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 7 h w"]:
+    """The colours, the dark channel of each pixel and over 5x5 and 15x15, and the saturation."""
+    dark, bright = image.amin(1, keepdim=True), image.amax(1, keepdim=True)
+    saturation = 1 - dark / (bright + 1e-3)
+    priors = [dark, window_minimum(dark, 5), window_minimum(dark, 15), saturation]
+    return torch.cat([image, *priors], 1).contiguous(memory_format=torch.channels_last)
+
+
+def window_minimum(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c h w"]:
+    """Minima over squares of an odd side, of values of at most 1; beyond the border lies 1.
+
+    By doubling: a minimum of windows of 8 is that of two of 4. A maximum pool takes ten times as
+    long.
+    """
+    margin = side // 2
+    x = F.pad(x, (margin, margin, margin, margin), value=1.0)
+    for axis in (-1, -2):
+        covered = 1
+        while covered < side:
+            step = min(covered, side - covered)
+            length = x.shape[axis] - step
+            x = torch.minimum(x.narrow(axis, 0, length), x.narrow(axis, step, length))
+            covered += step
+    return x
