@@ -49,18 +49,19 @@ class _Depthwise(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         kernel, radius, width = weight.shape[-1], weight.shape[-1] // 2, x.shape[-1]
-        of_input = conv2d_input(  # type: ignore[no-untyped-call]x.shape, weight, gradient, padding=radius, groups=len(weight))
+        of_input = conv2d_input(  # type: ignore[no-untyped-call]
+            x.shape, weight, gradient, padding=radius, groups=len(weight)
+        )
         padded = F.pad(x, (radius, radius, 0, 0))
         of_weight = []
         for left in range(0, kernel, 3):
             columns = min(3, kernel - left)
-            of_weight.append(
-                conv2d_weight(  # type: ignore[no-untyped-call]
-                    padded[..., left : left + width + columns - 1],
-                    (len(weight), 1, kernel, columns),
-                    gradient,
-                    padding=(radius, 0),
-                    groups=len(weight),
-                )
+            part = conv2d_weight(  # type: ignore[no-untyped-call]
+                padded[..., left : left + width + columns - 1],
+                (len(weight), 1, kernel, columns),
+                gradient,
+                padding=(radius, 0),
+                groups=len(weight),
             )
+            of_weight.append(part)
         return of_input, torch.cat(of_weight, -1), gradient.sum((0, 2, 3))
