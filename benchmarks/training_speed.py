@@ -9,7 +9,8 @@ Settings are measured in turn, round after round, and the medians compared: mach
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,8 +26,10 @@ from kddn.research.distillation import Imitation
 from kddn.research.losses import perceptual, reconstruction
 from kddn.research.memory import keep_freed_memory
 from kddn.research.nets import Teacher
+from kddn.research.nets.depthwise import DepthwiseConv
 from kddn.research.nets.registry import build
 from kddn.research.nets.vgg import load_vgg
+from kddn.research.optimizers import Muon
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,11 @@ class Settings:
     channels_last: bool = True
     compiled: bool = False
     bf16: bool = False
+    torchs_depthwise: bool = False
+    """PyTorch's own gradient of depthwise convolutions rather than `DepthwiseConv`'s."""
 
     def __str__(self) -> str:
-        names = [name for name in ("channels_last", "compiled", "bf16") if getattr(self, name)]
-        return ", ".join(names) or "plain"
+        return ", ".join(name for name, on in asdict(self).items() if on) or "plain"
 
 
 class Step:
@@ -53,6 +57,9 @@ class Step:
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         student = build("student", network).to(self.device)
         student.to(memory_format=layout)  # type: ignore[call-overload]
+        for module in student.modules():
+            if settings.torchs_depthwise and isinstance(module, DepthwiseConv):
+                module.forward = partial(nn.Conv2d.forward, module)  # type: ignore[method-assign]
         self.student: Callable[[Tensor], Tensor] = (
             torch.compile(student) if settings.compiled else student
         )
@@ -116,6 +123,39 @@ def loss_stages(
     return stages
 
 
+def optimizer_stages(network: str, device: torch.device) -> dict[str, Callable[[], None]]:
+    """A step of each optimiser, without the gradients."""
+
+    def stage(make: Callable[[nn.Module], torch.optim.Optimizer]) -> Callable[[], None]:
+        student = build("student", network).to(device)
+        if make is torchs_muon:  # which takes matrices alone
+            shapes = [weight.flatten(1).shape for weight in matrices_of(student)]
+            student = nn.ParameterList(torch.rand(shape, device=device) for shape in shapes)
+        optimizer = make(student)
+        gradients = [torch.rand_like(weight) for weight in student.parameters()]
+
+        def step() -> None:
+            for weight, gradient in zip(student.parameters(), gradients, strict=True):
+                weight.grad = gradient
+            optimizer.step()
+
+        return step
+
+    def torchs_muon(student: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Muon(student.parameters(), lr=0.02)
+
+    return {
+        "step of Muon and AdamW": stage(Muon),
+        "step of torch.optim.Muon, matrices alone": stage(torchs_muon),
+        "step of AdamW": stage(lambda student: torch.optim.AdamW(student.parameters())),
+    }
+
+
+def matrices_of(network: nn.Module) -> list[Tensor]:
+    """The weights that Muon takes."""
+    return list(Muon(network).param_groups[0]["params"])
+
+
 def measure(stages: dict[str, Callable[[], object]], images: int, rounds: int) -> dict[str, float]:
     """Images a second of each stage: medians over rounds in which all take their turn."""
     seconds: dict[str, list[float]] = {name: [] for name in stages}
@@ -145,6 +185,7 @@ def main(
     vgg: Path | None = None,
     photos: Path | None = None,
     keep_memory: bool = True,
+    compiled: bool = True,
 ) -> None:
     """Print images a second.
 
@@ -158,6 +199,7 @@ def main(
         vgg: VGG's weights, to measure the perceptual loss too.
         photos: Folder of photographs, to measure haze over drawn depth too.
         keep_memory: Whether freed memory is kept on a CPU, as `kddn train` does.
+        compiled: Whether to measure the compiled network too.
     """
     if device == "cpu" and keep_memory:
         keep_freed_memory()
@@ -167,9 +209,12 @@ def main(
     variants = {
         base,
         replace(base, channels_last=not base.channels_last),
-        replace(base, compiled=True),
         replace(base, bf16=not base.bf16),
     }
+    if compiled:
+        variants.add(replace(base, compiled=True))
+    if any(isinstance(each, DepthwiseConv) for each in build("student", network).modules()):
+        variants |= {replace(settings, torchs_depthwise=True) for settings in variants}
     stages: dict[str, Callable[[], object]] = {}
     for settings in sorted(variants, key=str):
         step = Step(scenes, network, config, settings)
@@ -182,6 +227,7 @@ def main(
         haze = HazeConfig(tint=0.03, camera=camera)
         hazed = HazedPhotos(loaded, config, haze, seed=0, length=1)
         stages["data alone, photographs"] = lambda: hazed.batch(1)
+    stages |= optimizer_stages(network, torch.device(device))
     for settings in (base, replace(base, bf16=not base.bf16)):
         stages |= loss_stages(scenes, config, vgg, settings)
     table = Table("stage", "images a second", box=None)

@@ -246,14 +246,14 @@ def export(
     half: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Write trained weights as a model to dehaze with: ONNX, safetensors and a card.
+    """Write trained weights as a model to dehaze with: ONNX and its card.
 
     Parameters
     ----------
     weights
         `weights.safetensors` or `last.ckpt` of a training run.
     output
-        The .onnx file; the others are written beside it.
+        The .onnx file; its card is written beside it.
     working_size
         Longest side, in pixels, that the model estimates haze at.
     summary

@@ -1,10 +1,11 @@
-"""From trained weights to a model that the runtime takes: ONNX, safetensors and a card."""
+"""From trained weights to a model that the runtime takes: ONNX and its card."""
 
 import hashlib
 import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from kddn.errors import ModelError
 from kddn.models import CARD_FORMAT, Output
 from kddn.research.nets.affine import AffineNetwork
-from kddn.research.weights import load_network, save_network
+from kddn.research.nets.registry import describe
+from kddn.research.weights import HALF, PREFIX, load_network
 
 
 class _Clamped(nn.Module):
@@ -60,10 +62,10 @@ def export(
     half: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Write `output` (ONNX), and beside it the same weights as safetensors, and the card.
+    """Write `output` (ONNX) and beside it its card. Training reads its weights too.
 
     Args:
-        weights: `weights.safetensors` or a `.ckpt` of a training run.
+        weights: `weights.safetensors` or a `.ckpt` of a training run, or another `.onnx`.
         output: The `.onnx` file.
         working_size: Longest side, in pixels, that the model estimates haze at.
         summary: One sentence on what it is for.
@@ -77,16 +79,13 @@ def export(
     """
     if output.suffix != ".onnx":
         raise ModelError(f"{output}: the model's name must end in .onnx")
-    tensors, card = output.with_suffix(".safetensors"), output.with_suffix(".json")
-    for path in (output, tensors, card):
-        if path.exists() and not overwrite and path != weights:
+    card = output.with_suffix(".json")
+    for path in (output, card):
+        if path.exists() and not overwrite:
             raise ModelError(f"{path} exists already; ask to overwrite, or name another output")
     network = load_network(weights)
-    if half:
-        network = network.half().float()  # what is stored is what both files hold
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(to_onnx(network, half=half))
-    save_network(network.half() if half else network, tensors)
     output_is: Output = "affine" if isinstance(network, AffineNetwork) else "image"
     fields = {
         "format": CARD_FORMAT,
@@ -96,10 +95,19 @@ def export(
         "working_size": working_size,
         "trained_on": trained_on,
         "licence": licence,
+        "network": {name: _as_json(text) for name, text in describe(network).items()},
         "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     card.write_text(json.dumps(fields, indent=2) + "\n")
+
+
+def _as_json(text: str) -> Any:
+    """What a text says as JSON, or else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
@@ -141,10 +149,20 @@ def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
         value.ClearField("metadata_props")
     model.graph.ClearField("metadata_props")
     model.ClearField("metadata_props")
+    _keep_all(model.graph, network)
     if half:
         _store_in_half(model.graph)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _keep_all(graph: onnx.GraphProto, network: nn.Module) -> None:
+    """Also store the weights that the exporter has worked into others (a norm's), to train on."""
+    stored = {tensor.name for tensor in graph.initializer}
+    for name, tensor in network.state_dict().items():
+        if f"{PREFIX}{name}" not in stored:
+            values = tensor.detach().cpu().numpy()
+            graph.initializer.append(onnx.numpy_helper.from_array(values, f"{PREFIX}{name}"))
 
 
 _WORTH = 1024
@@ -158,6 +176,6 @@ def _store_in_half(graph: onnx.GraphProto) -> None:
         if values.dtype != np.float32 or values.size < _WORTH:
             continue
         name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        cast = onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}{HALF}"))
+        cast = onnx.helper.make_node("Cast", [f"{name}{HALF}"], [name], to=onnx.TensorProto.FLOAT)
         graph.node.insert(0, cast)

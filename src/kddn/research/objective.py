@@ -65,8 +65,8 @@ class Losses:
     """Of the L1 distance to what a larger student makes of the same hazy image: not in the paper,
     but how small models learn from large ones."""
     teacher: Literal["untrained"] | Path | None = None
-    """For imitation: a teacher's weights (`.safetensors` or `.ckpt`), or `untrained`, for one that
-    has learned nothing."""
+    """For imitation: a teacher's weights (`.safetensors`, `.ckpt` or `.onnx`), or `untrained`, for
+    one that has learned nothing."""
     mentor: Path | None = None
     """For mentoring: the larger student's weights."""
     pairs: NamedPairs | tuple[MimicPair, ...] = "text"

@@ -162,7 +162,7 @@ class TeacherTraining(Training):
     Args:
         network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
             `class_path` and `init_args`.
-        start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise.
+        start: Weights to start from (`.safetensors`, `.ckpt` or `.onnx`) rather than from noise.
         optimization: Learning rate and its schedule.
         enough: Validation PSNR in dB at which it stops, for a teacher that is not to be good.
     """
@@ -198,8 +198,8 @@ class StudentTraining(Training):
     Args:
         network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
             `class_path` and `init_args`.
-        start: Weights to start from (`.safetensors` or `.ckpt`) rather than from noise. Those of a
-            narrower student are widened.
+        start: Weights to start from (`.safetensors`, `.ckpt` or `.onnx`) rather than from noise.
+            Those of a narrower student are widened.
         losses: What to train for; L1 alone by default.
         optimization: Learning rate and its schedule.
     """

@@ -1,8 +1,10 @@
-"""Networks in files: safetensors whose metadata says what was built, and training checkpoints."""
+"""Networks in files: safetensors whose metadata says what was built, checkpoints, and ONNX."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -12,6 +14,12 @@ from kddn.errors import ModelError
 from kddn.research.nets import Teacher, TeacherConfig
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.registry import describe, rebuild
+
+PREFIX = "network."
+"""Before the names of a network's tensors, in checkpoints and in ONNX files."""
+
+HALF = "_half"
+"""Behind the names of tensors that an ONNX file stores in 16 bits."""
 
 
 def save_network(network: nn.Module, path: Path) -> None:
@@ -27,16 +35,23 @@ def save_network(network: nn.Module, path: Path) -> None:
 
 
 def load_network(path: Path) -> nn.Module:
-    """Build the network that a `.safetensors` or a training `.ckpt` file holds, in eval mode.
+    """Build the network that a file holds, in eval mode.
 
-    Our own networks are told by the file's metadata, the compared systems by their tensors' names.
+    Our own networks are told by what the file or its card says, the compared systems by their
+    tensors' names.
+
+    Args:
+        path: A `.safetensors` file, a training `.ckpt`, or the `.onnx` file of an exported model,
+            which has its card beside it.
 
     Raises:
         ModelError: If the file is missing, unreadable, or does not say what it holds.
     """
     if not path.is_file():
-        raise ModelError(f"{path} does not exist; give a .safetensors or .ckpt file of a run")
-    state, metadata = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_weights(path)
+        raise ModelError(
+            f"{path} does not exist; give a .safetensors or .ckpt file of a run, or an .onnx file"
+        )
+    state, metadata = _READERS.get(path.suffix, _read_weights)(path)
     if (baseline := _find_baseline(state)) is not None:
         baseline.load_state_dict({name: _without_denormals(t) for name, t in state.items()})
         return baseline.eval()
@@ -86,13 +101,37 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return network_state(checkpoint)
 
 
+def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    card = path.with_suffix(".json")
+    try:
+        network = json.loads(card.read_text())["network"]
+        description = {"kind": network["kind"], "config": json.dumps(network.get("config"))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{card} does not say which network {path} holds ({error!r})") from error
+    try:
+        tensors = onnx.load(path).graph.initializer
+    except Exception as error:  # protobuf's errors share no base class
+        raise ModelError(f"{path} is not a readable ONNX file ({error})") from error
+    state = {
+        tensor.name.removeprefix(PREFIX).removesuffix(HALF): torch.from_numpy(
+            onnx.numpy_helper.to_array(tensor).copy()
+        ).float()
+        for tensor in tensors
+        if tensor.name.startswith(PREFIX)
+    }
+    return state, description
+
+
+_READERS = {".ckpt": _read_checkpoint, ".onnx": _read_onnx}
+"""What reads a file of an ending: the weights, and what `describe` says of the network."""
+
+
 def network_state(checkpoint: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The network's weights in a training checkpoint, and what `describe` says of it."""
-    prefix = "network."
     state = {
-        name.removeprefix(prefix): value.contiguous()
+        name.removeprefix(PREFIX): value.contiguous()
         for name, value in checkpoint.get("state_dict", {}).items()
-        if name.startswith(prefix)
+        if name.startswith(PREFIX)
     }
     return state, checkpoint.get("network", {})
 
