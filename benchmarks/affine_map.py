@@ -10,9 +10,9 @@ from torch import Tensor
 from kddn.affine import fit
 from kddn.dehazer import shrink
 from kddn.research.data import VALIDATION, NyuScenes, load_nyu, sots_pair
-from kddn.research.filters import guided
+from kddn.research.evaluation.metrics import psnr
 from kddn.research.haze import gray
-from kddn.research.metrics import psnr
+from kddn.research.windows import guided
 
 
 def main(root: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from kddn.research.data import VALIDATION, load_nyu
-from kddn.research.metrics import psnr
-from kddn.research.weights import load_authors_teacher
+from kddn.research.evaluation.metrics import psnr
+from kddn.research.nets.checkpoints import load_authors_teacher
 
 
 @torch.no_grad()

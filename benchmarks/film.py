@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from kddn import Dehazer
-from kddn.models import DEFAULT
-from kddn.video import dehaze_film
+from kddn.inference.models import DEFAULT
+from kddn.video.film import dehaze_film
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
 PAN = 400

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kddn.research.cli import train
 from kddn.research.data.sets.nyu import nyu_cases
-from kddn.research.evaluation import network_system, score
-from kddn.research.reports import write_rows
-from kddn.research.scores import Estimate, Score, by_scene, estimate
+from kddn.research.evaluation.evaluate import network_system, score
+from kddn.research.evaluation.reports import write_rows
+from kddn.research.evaluation.scores import Estimate, Score, by_scene, estimate
+from kddn.research.training.run import train
 
 _IMITATE = {"imitation": 1.0, "density": "transmission"}
 

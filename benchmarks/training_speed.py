@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from kddn.research.data import BatchConfig, HazeConfig, HazedScenes, NyuScenes, Pair, load_nyu
 from kddn.research.data.camera import CameraConfig
 from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
-from kddn.research.distillation import Imitation
-from kddn.research.losses import perceptual, reconstruction
-from kddn.research.memory import keep_freed_memory
+from kddn.research.losses.distillation import Imitation
+from kddn.research.losses.functions import perceptual, reconstruction
 from kddn.research.nets import Teacher
 from kddn.research.nets.depthwise import DepthwiseConv
 from kddn.research.nets.registry import build
 from kddn.research.nets.vgg import load_vgg
-from kddn.research.optimizers import Muon
+from kddn.research.training.memory import keep_freed_memory
+from kddn.research.training.optimizers import Muon
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kddn import Dehazer
 from kddn.research.data.sets import DATA_SETS
-from kddn.research.evaluation import runtime_system, score
-from kddn.research.scores import Score
+from kddn.research.evaluation.evaluate import runtime_system, score
+from kddn.research.evaluation.scores import Score
 
 
 def main(data: str, root: Path, model: str, sizes: list[int]) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from kddn.research.data import BatchConfig, HazedScenes, load_nyu
-from kddn.research.distillation import Imitation, MimicPair
-from kddn.research.losses import reconstruction
+from kddn.research.losses.distillation import Imitation, MimicPair
+from kddn.research.losses.functions import reconstruction
 from kddn.research.nets import Teacher
 
 student = nn.Sequential(

@@ -9,17 +9,16 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 from PIL import Image
 
+from helpers import hazy_photograph
+
 # Shapes in signatures are checked while the tests run.
 install_import_hook("kddn.research.nets", "beartype.beartype")
-install_import_hook("kddn.research.metrics", "beartype.beartype")
+install_import_hook("kddn.research.evaluation.metrics", "beartype.beartype")
 
 settings.register_profile("kddn", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("kddn")
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-
-SHARED = Path(__file__).parents[2] / "shared"
-"""Real data and weights, on machines that have them."""
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +49,3 @@ def photo(tmp_path) -> Path:
     path = tmp_path / "photo.jpg"
     hazy_photograph(300, 200).save(path, quality=92)
     return path
-
-
-def hazy_photograph(width: int, height: int) -> Image.Image:
-    """Stripes that fade into white towards the top."""
-    t = np.linspace(0.2, 1, height)[:, None, None]
-    stripes = (
-        np.indices((height, width)).sum(axis=0)[..., None] // 16 % 2 * np.array([0.6, 0.4, 0.2])
-    )
-    hazy = stripes * t + (1 - t)
-    return Image.fromarray((hazy * 255).round().astype(np.uint8))

@@ -3,7 +3,6 @@
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -14,13 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import kddn
-from conftest import hazy_photograph
-from kddn import Dehazer, ImageError, ModelError, tiles
-from kddn.estimators import OnnxNetwork
-from kddn.models import find_model
-from kddn.transmission import estimate
-
-DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
+from helpers import DEMO, hazy_photograph
+from kddn import Dehazer, ImageError, ModelError
+from kddn.inference import tiles
+from kddn.inference.estimators import OnnxNetwork
+from kddn.inference.models import find_model
+from kddn.inference.transmission import estimate
 
 
 @pytest.fixture(scope="module")

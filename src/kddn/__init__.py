@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kddn._dehaze import dehaze as dehaze
     from kddn.dehazer import Dehazer as Dehazer
+    from kddn.dehazer import dehaze as dehaze
     from kddn.errors import ImageError as ImageError
     from kddn.errors import KddnError as KddnError
     from kddn.errors import ModelError as ModelError
@@ -19,7 +19,7 @@ _HOMES = {
     "ImageError": "kddn.errors",
     "KddnError": "kddn.errors",
     "ModelError": "kddn.errors",
-    "dehaze": "kddn._dehaze",
+    "dehaze": "kddn.dehazer",
 }
 
 

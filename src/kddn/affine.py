@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from kddn.filters import Floats, box_mean
 
 RADIUS = 1
 """Windows of 3x3 pixels at the working size."""
@@ -22,19 +22,6 @@ EPSILON = 1e-5
 
 _BAND = 1 << 18
 """Pixels mapped at a time, so that memory does not grow with the picture."""
-
-
-def box_mean(x: NDArray[np.floating], radius: int) -> NDArray[np.float64]:
-    """Mean over the `2 radius + 1` square around each pixel, `h w ...`, fewer at the border."""
-    for axis in (0, 1):
-        size = x.shape[axis]
-        ends = np.minimum(np.arange(size) + radius + 1, size)
-        starts = np.maximum(np.arange(size) - radius, 0)
-        zero = np.zeros_like(x.take([0], axis), dtype=np.float64)
-        total = np.concatenate([zero, np.cumsum(x, axis, dtype=np.float64)], axis)
-        counts = (ends - starts).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
-        x = (total.take(ends, axis) - total.take(starts, axis)) / counts
-    return x.astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +94,12 @@ def fit(
     return AffineMap(
         box_mean(scale, radius).astype(np.float32), box_mean(offset, radius).astype(np.float32)
     )
+
+
+def guided(guide: Floats, x: Floats, *, radius: int, epsilon: float) -> Floats:
+    """A map smoothed but for the edges of a guide (He, Sun, Tang, TPAMI 2013), `h w`."""
+    refine = fit(guide, x, radius=radius, epsilon=epsilon)
+    return refine.scale * guide + refine.offset
 
 
 def resized(values: Floats, shape: Sequence[int]) -> Floats:

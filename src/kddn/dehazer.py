@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kddn import files, tiles
-from kddn import image as images
-from kddn.affine import AffineMap, Floats
+from kddn.affine import AffineMap
 from kddn.errors import ImageError
-from kddn.estimators import ImageEstimator, open_estimator
-from kddn.models import DEFAULT, find_model
-from kddn.transmission import estimate
+from kddn.filters import Floats
+from kddn.inference import tiles
+from kddn.inference.estimators import ImageEstimator, open_estimator
+from kddn.inference.models import DEFAULT, find_model
+from kddn.inference.transmission import estimate
+from kddn.io import files
+from kddn.io import image as images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -227,7 +230,7 @@ class Dehazer:
 
         Returns:
             `t` in [0, 1], float32 `H W`, upright: 1 where there is no haze. Told from what the
-            model removes at the working size; see `kddn.transmission`.
+            model removes at the working size; see `kddn.inference.transmission`.
 
         Raises:
             ImageError: If the picture cannot be handled.
@@ -321,3 +324,56 @@ def _mix(hazy: NDArray[Any], clear: Floats, maximum: float, strength: float) -> 
     if np.issubdtype(hazy.dtype, np.integer):
         np.rint(clear, out=clear)
     return clear.astype(hazy.dtype)
+
+
+@cache
+def _default() -> Dehazer:
+    return Dehazer()
+
+
+@overload
+def dehaze(x: str | Path, strength: float = 1.0, full_resolution: bool = False) -> Path: ...
+
+
+@overload
+def dehaze(
+    x: NDArray[Scalar], strength: float = 1.0, full_resolution: bool = False
+) -> NDArray[Scalar]: ...
+
+
+@overload
+def dehaze(x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
+
+
+@overload
+def dehaze(x: list[str], strength: float = 1.0, full_resolution: bool = False) -> list[Path]: ...
+
+
+@overload
+def dehaze(x: list[Item], strength: float = 1.0, full_resolution: bool = False) -> list[Item]: ...
+
+
+def dehaze(x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
+    """Remove haze with the default model and give back the same kind of thing, of the same size.
+
+    The model is loaded at the first call and kept. For another model or device make a `Dehazer`,
+    whose call takes the same arguments and raises the same errors.
+
+    Args:
+        x: A picture file's path, its bytes, a PIL image, an array, a PyTorch tensor, or a list of
+            such things.
+        strength: How much of the haze to remove, from 0 over 1 (what is found) to 1.5.
+        full_resolution: Run the network on the picture's own pixels.
+
+    Returns:
+        For a path, the path of the new file beside it, named `photo-dehazed.jpg`; otherwise the
+        clear picture as what came in.
+
+    Example:
+        >>> import numpy as np
+        >>> import kddn
+        >>> one, other = kddn.dehaze([np.zeros((9, 7, 3), np.float32), np.ones((5, 5), np.uint8)])
+        >>> one.shape, one.dtype, other.dtype
+        ((9, 7, 3), dtype('float32'), dtype('uint8'))
+    """
+    return _default()(x, strength, full_resolution)

@@ -20,20 +20,20 @@ app.command("kddn.cli.models:models", help="List the models that can be asked fo
 
 research = "Research (pip install 'kddn\\[train]')"
 app.command(
-    "kddn.cli.research:train", help="Train a teacher or a student from a recipe.", group=research
+    "kddn.cli.train:train", help="Train a teacher or a student from a recipe.", group=research
 )
 data = App(name="data", help="List data sets, and check folders of them.", group=research)
 data.command("kddn.cli.data:list_data", name="list", help="List the data sets.")
 data.command("kddn.cli.data:check_data", name="check", help="See whether one is whole.")
 app.command(data)
-app.command("kddn.cli.research:evaluate", help="Measure models on data sets.", group=research)
+app.command("kddn.cli.evaluate:evaluate", help="Measure models on data sets.", group=research)
 app.command(
-    "kddn.cli.research:reproduce",
+    "kddn.cli.reproduce:reproduce",
     help="Train and measure a table of the paper again.",
     group=research,
 )
 app.command(
-    "kddn.cli.research:export",
+    "kddn.cli.export:export",
     help="Write trained weights as a model to dehaze with.",
     group=research,
 )

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from kddn.cli.research import research
+from kddn.cli._research import research
 
 _SHOWN = 5
 """Problems of a kind that are told one by one."""

@@ -11,13 +11,14 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from kddn import batch, watching
-from kddn.batch import Destination, Job, Row, Settings
+from kddn.batch import run as batch
+from kddn.batch import watch as watching
+from kddn.batch.run import Destination, Job, Row, Settings
 from kddn.cli import PIPE
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
-from kddn.models import DEFAULT
-from kddn.video import is_film
+from kddn.inference.models import DEFAULT
+from kddn.video.film import is_film
 
 Flag = Parameter(negative=())
 
@@ -199,7 +200,7 @@ class _Say:
 
     def compared(self, job: Job, suffix: str, *, overwrite: bool) -> bool:
         """Write before and after side by side; whether that went well."""
-        from kddn.compare import write_comparison
+        from kddn.io.compare import write_comparison
 
         path = job.output.with_stem(job.output.stem.removesuffix(suffix) + batch.COMPARED)
         try:

@@ -3,7 +3,7 @@
 from rich import print as show
 from rich.table import Table
 
-from kddn.models import list_models
+from kddn.inference.models import list_models
 
 
 def models() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kddn.affine import Floats
+from kddn.filters import Floats
 from kddn.priors import color_attenuation, dark_channel, non_local
 
 

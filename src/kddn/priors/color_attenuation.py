@@ -5,8 +5,8 @@ Depth is linear in brightness and saturation, with coefficients learned by its a
 
 import numpy as np
 
-from kddn.affine import Floats
-from kddn.priors.filters import gray, guided, invert, local_minimum
+from kddn.affine import guided
+from kddn.filters import Floats, gray, invert, local_minimum
 
 COEFFICIENTS = (0.121779, 0.959710, -0.780245)
 """Constant, of the value, and of the saturation (HSV). The authors' code also adds noise."""

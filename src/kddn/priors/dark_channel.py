@@ -6,8 +6,8 @@ darkest is tells how much haze lies over it.
 
 import numpy as np
 
-from kddn.affine import Floats
-from kddn.priors.filters import gray, guided, invert, local_minimum
+from kddn.affine import guided
+from kddn.filters import Floats, gray, invert, local_minimum
 
 OMEGA = 0.95
 """Share of the haze to remove: a little is left for the impression of distance."""

@@ -9,10 +9,9 @@ The airlight is the dark channel prior's; the authors' own estimate (ICCP 2017) 
 import numpy as np
 from numpy.typing import NDArray
 
-from kddn.affine import Floats
 from kddn.errors import ModelError
+from kddn.filters import Floats, gray
 from kddn.priors.dark_channel import estimate_airlight
-from kddn.priors.filters import gray
 
 LINES = 1000
 """Directions of haze-lines, spread evenly over the sphere."""

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kddn.errors import ModelError
-from kddn.models import CARD_FORMAT, Output
+from kddn.inference.models import CARD_FORMAT, Output
 from kddn.research.nets.affine import AffineNetwork
+from kddn.research.nets.checkpoints import HALF, PREFIX, load_network
 from kddn.research.nets.registry import describe
-from kddn.research.weights import HALF, PREFIX, load_network
 
 
 class _Clamped(nn.Module):

@@ -2,8 +2,8 @@
 
 from kddn.research.data.batches import BatchConfig, Batches
 from kddn.research.data.hazing import HazeConfig
-from kddn.research.data.nyu import TRAIN, VALIDATION, HazedScenes, NyuScenes, load_nyu, sots_pair
-from kddn.research.data.pairs import Pair
+from kddn.research.data.pair import Pair
+from kddn.research.data.scenes import TRAIN, VALIDATION, HazedScenes, NyuScenes, load_nyu, sots_pair
 
 __all__ = [
     "TRAIN",

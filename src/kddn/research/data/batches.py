@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kddn.research.data.pairs import Pair
+from kddn.research.data.pair import Pair
 
 Window = tuple[slice, slice]
 """Rows and columns of an image."""

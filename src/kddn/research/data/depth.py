@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kddn.research.data.batches import between
-from kddn.research.filters import box, guided
 from kddn.research.haze import gray, normalize
+from kddn.research.windows import box, guided
 
 Photos = Float[Tensor, "b 3 h w"]
 Maps = Float[Tensor, "b 1 h w"]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kddn.research.data.batches import between
 from kddn.research.data.camera import CameraConfig, photograph
-from kddn.research.data.pairs import Pair
+from kddn.research.data.pair import Pair
 from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, scatter, transmission
 
 WAVELENGTHS = torch.tensor([611.0, 549.0, 464.0]).view(3, 1, 1)

@@ -9,9 +9,11 @@ from lightning import LightningDataModule
 
 from kddn.errors import DataError
 from kddn.research.data.batches import BatchConfig, Batches, Mixed, resize
-from kddn.research.data.fixed import FixedPairs, PairFiles, read_parts, split_parts
 from kddn.research.data.hazing import HazeConfig
-from kddn.research.data.nyu import (
+from kddn.research.data.pair import Pair
+from kddn.research.data.paired import FixedPairs, PairFiles, read_parts, split_parts
+from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos
+from kddn.research.data.scenes import (
     TRAIN,
     VALIDATION,
     HazedScenes,
@@ -19,8 +21,6 @@ from kddn.research.data.nyu import (
     load_nyu,
     sots_pair,
 )
-from kddn.research.data.pairs import Pair
-from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos
 from kddn.research.data.sets import o_haze
 from kddn.research.data.sets.its import ITS
 from kddn.research.haze import SOTS_INDICES

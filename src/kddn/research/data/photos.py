@@ -12,9 +12,9 @@ from torch import Tensor
 from kddn.errors import DataError
 from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows
 from kddn.research.data.depth import draw_depth
-from kddn.research.data.files import list_pictures, read_pixels
 from kddn.research.data.hazing import HazeConfig, add_haze
-from kddn.research.data.pairs import Pair
+from kddn.research.data.pair import Pair
+from kddn.research.data.pixels import list_pictures, read_pixels
 
 LONG, SHORT = 480, 320
 """Size of a photograph in memory, upright or lying."""

@@ -33,7 +33,7 @@ class Architecture:
     presets: Mapping[str, Any]
     """Configurations with a name."""
     pairs: str = "text"
-    """Of a student, which named pairs of layers it imitates by; see `kddn.research.objective`."""
+    """Of a student, by which named pairs of layers it imitates: `losses.objective.NamedPairs`."""
 
 
 ARCHITECTURES: dict[str, Architecture] = {}

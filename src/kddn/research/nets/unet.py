@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kddn.research.nets.affine import AffineMap, AffineNetwork
 from kddn.research.nets.depthwise import DepthwiseConv
 from kddn.research.nets.registry import register
+from kddn.research.windows import local_minimum
 
 Lights = Literal["picture", "pixels", "maps"]
 """Where a U takes airlight and white from: one of each from the whole picture's features; an
@@ -249,23 +250,5 @@ def _with_priors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 7 h w"]:
     """The colours, the dark channel of each pixel and over 5x5 and 15x15, and the saturation."""
     dark, bright = image.amin(1, keepdim=True), image.amax(1, keepdim=True)
     saturation = 1 - dark / (bright + 1e-3)
-    priors = [dark, window_minimum(dark, 5), window_minimum(dark, 15), saturation]
+    priors = [dark, local_minimum(dark, 5), local_minimum(dark, 15), saturation]
     return torch.cat([image, *priors], 1).contiguous(memory_format=torch.channels_last)
-
-
-def window_minimum(x: Float[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c h w"]:
-    """Minima over squares of an odd side, of values of at most 1; beyond the border lies 1.
-
-    By doubling: a minimum of windows of 8 is that of two of 4. A maximum pool takes ten times as
-    long.
-    """
-    margin = side // 2
-    x = F.pad(x, (margin, margin, margin, margin), value=1.0)
-    for axis in (-1, -2):
-        covered = 1
-        while covered < side:
-            step = min(covered, side - covered)
-            length = x.shape[axis] - step
-            x = torch.minimum(x.narrow(axis, 0, length), x.narrow(axis, step, length))
-            covered += step
-    return x

@@ -10,12 +10,12 @@ from rich.progress import track
 from kddn.errors import KddnError
 from kddn.research.data import VALIDATION
 from kddn.research.data.sets.nyu import nyu_cases
-from kddn.research.evaluation import network_system, score
+from kddn.research.evaluation.evaluate import network_system, score
+from kddn.research.evaluation.reports import Checksums, write_table
+from kddn.research.evaluation.scores import Score, bootstrap, by_scene
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.paper.runs import Runs, losses_of
 from kddn.research.paper.tables import PROTOCOL, TABLES, Row
-from kddn.research.reports import Checksums, write_table
-from kddn.research.scores import Score, bootstrap, by_scene
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 
 from kddn.errors import KddnError
-from kddn.research.cli import find_recipe, train
 from kddn.research.nets.registry import preset
 from kddn.research.paper.tables import Entry, Row
+from kddn.research.training.run import find_recipe, train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from rich.progress import track
 
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
-from kddn.research.evaluation import network_system, score
+from kddn.research.evaluation.evaluate import network_system, score
+from kddn.research.evaluation.reports import Checksums, write_table
+from kddn.research.evaluation.scores import Score, Summary, summarize
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry
-from kddn.research.reports import Checksums, write_table
-from kddn.research.scores import Score, Summary, summarize
 
 _log = logging.getLogger(__name__)
 

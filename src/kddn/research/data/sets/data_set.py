@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from kddn.errors import DataError
-from kddn.research.data.files import check_picture, list_pictures, read_pixels
-from kddn.research.data.fixed import PairFiles, fits, read_parts, split_parts
+from kddn.research.data.paired import PairFiles, fits, read_parts, split_parts
+from kddn.research.data.pixels import check_picture, list_pictures, read_pixels
 
 Size = tuple[int, int]
 """Width and height."""

@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from kddn.research.data.nyu import VALIDATION, load_nyu, sots_pair
+from kddn.research.data.scenes import VALIDATION, load_nyu, sots_pair
 from kddn.research.data.sets.data_set import Case, DataSet, Names
 from kddn.research.haze import SOTS_INDICES
 

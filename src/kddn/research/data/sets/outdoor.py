@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kddn.research.data.pairs import Pair
+from kddn.research.data.pair import Pair
 from kddn.research.data.photos import find_photos, load_photos
 from kddn.research.data.sets.data_set import ANY_PICTURE, Case, DataSet
 from kddn.research.haze import scatter

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kddn.research.filters import guided, pad_symmetric
 from kddn.research.haze import gray
+from kddn.research.windows import guided, pad_symmetric
 
 Images = Float[Tensor, "b 3 h w"]
 Maps = Float[Tensor, "b 1 h w"]

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kddn.research.filters import guided, local_minimum
 from kddn.research.haze import gray
 from kddn.research.nets.baselines.pdn import normalize, pool_and_enlarge
+from kddn.research.windows import guided, local_minimum
 
 Images = Float[Tensor, "b 3 h w"]
 Maps = Float[Tensor, "b 1 h w"]

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kddn.research.filters import box, local_minimum, pad_symmetric
+from kddn.research.windows import box, local_minimum, pad_symmetric
 
 Images = Float[Tensor, "b 3 h w"]
 Maps = Float[Tensor, "b 1 h w"]

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from kddn.research.data.batches import resize
 from kddn.research.data.sets import Case, find_data_set
-from kddn.research.distillation import TSNE_PAIRS
+from kddn.research.losses.distillation import TSNE_PAIRS
+from kddn.research.nets.checkpoints import load_network
+from kddn.research.nets.features import run_tapped
 from kddn.research.paper.figures.material import Material
-from kddn.research.taps import run_tapped
-from kddn.research.weights import load_network
 
 PAIR = TSNE_PAIRS[1]
 """The fourth group against the second block."""

@@ -7,9 +7,9 @@ from torch import Tensor
 from kddn.errors import ModelError
 from kddn.research.data.sets import find_data_set
 from kddn.research.nets import Student
+from kddn.research.nets.checkpoints import load_network
+from kddn.research.nets.features import run_tapped
 from kddn.research.paper.figures.material import Material, pixels
-from kddn.research.taps import run_tapped
-from kddn.research.weights import load_network
 
 
 def draw(material: Material) -> Figure:

@@ -1,0 +1,1 @@
+"""Many files: what goes where, one after another or as they come."""

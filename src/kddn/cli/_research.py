@@ -1,0 +1,30 @@
+"""What the commands of the research half share."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kddn.errors import KddnError
+
+
+def research(module: str) -> Any:
+    """A module of the research half, or a word on how to install what it needs."""
+    try:
+        return import_module(f"kddn.research.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("kddn"):
+            raise
+        raise KddnError(
+            f"this command needs {error.name}, which comes with: pip install 'kddn[train]'"
+        ) from error
+
+
+def named_paths(entries: list[str], root: Path | None = None) -> dict[str, Path]:
+    """Paths by name, of `name=path`, or of a name alone, whose path is the root."""
+    paths = {}
+    for entry in entries:
+        name, _, path = entry.partition("=")
+        if not path and root is None:
+            raise KddnError(f"where is {name}? Give it as {name}=PATH")
+        paths[name] = Path(path or root or "")
+    return paths

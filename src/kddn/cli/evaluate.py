@@ -1,0 +1,64 @@
+"""`kddn evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from kddn.cli._research import named_paths, research
+from kddn.inference.models import DEFAULT
+
+
+def evaluate(
+    *,
+    data: Annotated[list[str], Parameter(negative=())] | None = None,
+    root: Path | None = None,
+    model: Annotated[list[str], Parameter(negative=())] | None = None,
+    protocol: Annotated[list[str], Parameter(negative=())] | None = None,
+    metric: Annotated[list[str], Parameter(negative=())] | None = None,
+    vgg: Path | None = None,
+    output: Path | None = None,
+    images: int | None = None,
+    full_resolution: bool = True,
+    device: str = "auto",
+) -> None:
+    """Measure models on data sets: PSNR and SSIM, with 95% intervals, beside the hazy input.
+
+    Parameters
+    ----------
+    data
+        A data set, as `nyu`, whose folder is --root, or `nyu=FOLDER`; may be given several times.
+        `kddn data list` names them all; nyu is the default.
+    root
+        Folder of the data set.
+    model
+        A model's name, its .onnx file, or weights (.safetensors, .ckpt) of a network to run in
+        PyTorch, compared systems too; may be given several times.
+    protocol
+        full, kddn, ffa, grid or dehazeformer; may be given several times.
+    metric
+        Beside PSNR and SSIM: ms-ssim or ciede2000; may be given several times.
+    vgg
+        torchvision's VGG19 file, or VGG16: measures the distance of its features too.
+    output
+        A folder for `images.csv`, `summary.csv`, and `evaluation.json` with versions and checksums.
+    images
+        How many images of each data set to use, from the first.
+    full_resolution
+        Whether models of the runtime are measured at full resolution too, beside the working size
+        that users get.
+    device
+        auto, cpu, cuda, directml or coreml.
+    """
+    folders = named_paths(data or ["nyu"], root)
+    research("evaluation.evaluate").evaluate(
+        folders,
+        model or ["dcp", DEFAULT],
+        protocols=protocol or ["full"],
+        metrics=metric or [],
+        vgg=vgg,
+        output=output,
+        images=images,
+        full_resolution=full_resolution,
+        device=device,
+    )

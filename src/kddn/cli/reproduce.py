@@ -1,0 +1,133 @@
+"""`kddn reproduce`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from kddn.cli._research import named_paths, research
+
+
+def reproduce(
+    what: Literal[
+        "table1",
+        "table2",
+        "table3",
+        "table4",
+        "figure1",
+        "figure4",
+        "figure5",
+        "figure6",
+        "figure7",
+        "figure8",
+        "figure9",
+        "figure10",
+    ],
+    /,
+    *,
+    root: Path | None = None,
+    data: Annotated[list[str], Parameter(negative=())] | None = None,
+    weights: Annotated[list[str], Parameter(negative=())] | None = None,
+    model: Annotated[list[str], Parameter(negative=())] | None = None,
+    logs: Annotated[list[str], Parameter(negative=())] | None = None,
+    against: Literal["step", "minutes"] = "step",
+    output: Path | None = None,
+    seeds: int = 1,
+    network: str = "paper",
+    budget: float = 1.0,
+    config: Annotated[list[str], Parameter(negative=())] | None = None,
+    teacher: Path | None = None,
+    mid_teacher: Path | None = None,
+    vgg: Path | None = None,
+    scale: float = 1.0,
+    scenes: int = 50,
+    images: int | None = None,
+    image: Annotated[list[str], Parameter(negative=())] | None = None,
+) -> None:
+    """Make one of the paper's tables or figures again.
+
+    For a table, train its rows, measure them, and compare with the paper; what is trained already
+    is not trained again, so a stopped command goes on when repeated. A figure is drawn from
+    weights, data or logs, and says what it needs.
+
+    Parameters
+    ----------
+    what
+        Which table or figure.
+    root
+        Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2 to measure on.
+    data
+        For Tables 3 and 4 and figures, a data set, as `sots-indoor=FOLDER`; may be given several
+        times. `nyu` can stand in for sots-indoor. Table 4 also trains on `o-haze`.
+    weights
+        For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; for Figure 1,
+        `with=FILE`, `without=FILE` and `teacher=FILE`; for Figure 8, `student=FILE`.
+    model
+        For Figures 4, 7, 9 and 10, a system to compare, as `kddn evaluate` takes it; may be given
+        several times.
+    logs
+        For Figure 6, a run's metrics.csv under the setting's name, as `L1=FILE`; may be given
+        several times, also with one name.
+    against
+        For Figure 6, what PSNR is drawn against: steps, or minutes of training.
+    output
+        Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's files; by
+        default under runs/reproduced.
+    seeds
+        For Tables 1 and 2, runs a row.
+    network
+        For Tables 1 and 2, the student: paper, authors, small, unet or unet-wide.
+    budget
+        Share of each epoch's batches to train on, the same for every row.
+    config
+        A recipe or YAML file that changes every run; may be given several times.
+    teacher
+        Weights of the teacher; without, it is trained first.
+    mid_teacher
+        Weights of Table 2's teacher of about 33 dB; without, it is trained first.
+    vgg
+        torchvision's VGG19 file, or VGG16, for the rows with the perceptual loss.
+    scale
+        Size of the validation images to measure on; 1 is the original.
+    scenes
+        For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
+    images
+        For Tables 3 and 4 and figures, how many images of each data set to use.
+    image
+        For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.
+    """
+    folders, files = named_paths(data or []), named_paths(weights or [])
+    output = output or Path("runs/reproduced", what if what.startswith("table") else "figures")
+    if what.startswith("figure"):
+        curves: dict[str, list[Path]] = {}
+        for name, _, path in (entry.partition("=") for entry in logs or []):
+            curves.setdefault(name, []).append(Path(path))
+        figures = research("paper.figures")
+        material = figures.Material(
+            data=folders,
+            weights=files,
+            models=model or [],
+            logs=curves,
+            against=against,
+            images=images,
+            chosen=image or (),
+        )
+        for path in figures.reproduce_figure(what, material, output):
+            print(path)
+        return
+    teachers = {"teacher": teacher, "teacher-ohaze": teacher, "teacher-mid": mid_teacher}
+    runs = research("paper.runs").Runs(
+        root=root,
+        ohaze=folders.get("o-haze") if what == "table4" else None,
+        output=output,
+        seeds=seeds,
+        network=network,
+        budget=budget,
+        config=config or (),
+        teachers={recipe: weights for recipe, weights in teachers.items() if weights},
+        vgg=vgg,
+    )
+    if what in ("table3", "table4"):
+        research("paper.systems").reproduce_systems(what, runs, folders, files, images=images)
+    else:
+        research("paper.ablations").reproduce(what, runs, scale=scale, scenes=scenes)

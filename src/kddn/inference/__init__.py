@@ -1,0 +1,1 @@
+"""Models: what they are, and what runs them."""

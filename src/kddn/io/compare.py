@@ -1,0 +1,75 @@
+"""Pictures side by side, for looking at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from kddn.io import files
+
+_GAP = 8
+_LABEL = 28
+
+
+def side_by_side(panels: Sequence[tuple[str, Image.Image]], *, width: int = 800) -> Image.Image:
+    """Pictures next to each other, each under its label.
+
+    Args:
+        panels: Labels and pictures.
+        width: Widest that a picture is shown, in pixels.
+    """
+    shown = [(label, _shrink(picture, width)) for label, picture in panels]
+    total = sum(picture.width + _GAP for _, picture in shown) - _GAP
+    sheet = Image.new("RGB", (total, max(p.height for _, p in shown) + _LABEL), "white")
+    draw = ImageDraw.Draw(sheet)
+    left = 0
+    for label, picture in shown:
+        draw.text((left + 4, 4), label, fill="black", font=ImageFont.load_default(16))
+        sheet.paste(picture, (left, _LABEL))
+        left += picture.width + _GAP
+    return sheet
+
+
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Pictures below each other."""
+    result = Image.new(
+        "RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white"
+    )
+    top = 0
+    for sheet in sheets:
+        result.paste(sheet, (0, top))
+        top += sheet.height
+    return result
+
+
+def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Write two picture files as one, side by side.
+
+    Args:
+        before: The hazy picture.
+        after: The clear one.
+        output: The file to write, its format told by its ending.
+        overwrite: Whether it may be replaced.
+
+    Raises:
+        ImageError: If a picture cannot be read, or the file cannot be written or exists.
+    """
+    sheet = side_by_side([("before", _open(before)), ("after", _open(after))])
+    content = files.encode(sheet, sheet, files.format_of(output))
+    files.write(content, output, overwrite=overwrite)
+
+
+def _open(path: Path) -> Image.Image:
+    photograph = files.open_picture(path).photograph
+    if photograph.pixels.dtype == np.uint8:
+        return Image.fromarray(photograph.pixels)
+    shown = photograph.pixels.astype(np.float32) * (255 / photograph.maximum)
+    return Image.fromarray(shown.round().clip(0, 255).astype(np.uint8))
+
+
+def _shrink(picture: Image.Image, width: int) -> Image.Image:
+    height = max(1, round(picture.height * min(1.0, width / picture.width)))
+    return picture.convert("RGB").resize(
+        (min(width, picture.width), height), Image.Resampling.LANCZOS
+    )

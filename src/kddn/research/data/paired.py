@@ -1,0 +1,164 @@
+"""Data sets of fixed hazy images in files, and batches of them."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from kddn.errors import DataError
+from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows
+from kddn.research.data.pair import Pair
+from kddn.research.data.pixels import check_picture, read_pixels
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """One hazy image, and what belongs to it."""
+
+    scene: str
+    """What it shows."""
+    hazy: Path
+    clear: Path | None
+    """None where there is no truth, which no one can train on."""
+    transmission: Path | None = None
+    """A grey picture, where there is one."""
+    airlight: float | None = None
+    """The airlight, where it is known."""
+
+    def check(self) -> None:
+        """See that all files are there and whole.
+
+        Raises:
+            DataError: If one is not.
+        """
+        for path in (self.hazy, self.clear, self.transmission):
+            if path is not None:
+                check_picture(path)
+
+
+BORDER = 10
+"""Pixels a side that the clean images of RESIDE's rooms have and the hazy ones do not."""
+
+
+def fits(hazy: Sequence[int], clear: Sequence[int]) -> bool:
+    """Whether two sizes are those of a pair: equal, or with and without RESIDE's border."""
+    more = {large - small for small, large in zip(hazy, clear, strict=True)}
+    return more in ({0}, {2 * BORDER})
+
+
+def read_parts(files: PairFiles) -> Tensor:
+    """Hazy image, clean image and transmission, if it is known, in one: uint8 `7 h w` or `6 h w`.
+
+    A clean image of 640x480 beside a hazy one of 620x460 loses 10 pixels a side, as RESIDE's crop.
+    Where there is no file of the transmission but the airlight is known, the scattering model gives
+    it, by least squares over the three channels.
+
+    Raises:
+        DataError: If a file cannot be read or the sizes do not fit.
+    """
+    if files.clear is None:
+        raise DataError(f"{files.hazy} comes without a clean image, so it can only be looked at")
+    hazy, clear = _read(files.hazy, "RGB"), _read(files.clear, "RGB")
+    if hazy.shape != clear.shape and fits(hazy.shape[1:], clear.shape[1:]):
+        clear = clear[:, BORDER:-BORDER, BORDER:-BORDER]
+    parts = {files.hazy: hazy, files.clear: clear}
+    if files.transmission is not None:
+        parts[files.transmission] = _read(files.transmission, "L")
+    for path, part in parts.items():
+        if part.shape[1:] != hazy.shape[1:]:
+            raise DataError(
+                f"{files.hazy} is {hazy.shape[2]}x{hazy.shape[1]}, but {path} is "
+                f"{part.shape[2]}x{part.shape[1]}; fetch the data set again"
+            )
+    if files.transmission is None and files.airlight is not None:
+        light, seen = clear / 255 - files.airlight, hazy / 255 - files.airlight
+        t = (light * seen).sum(0, keepdim=True) / (light * light).sum(0, keepdim=True).clamp(1e-4)
+        return torch.cat([hazy, clear, (t.clamp(0, 1) * 255).round().byte()])
+    return torch.cat(list(parts.values()))
+
+
+def split_parts(parts: Tensor) -> Pair:
+    """What `read_parts` gave, as a batch `b c h w`, as a pair in [0, 1]."""
+    scaled = (parts.float() / 255).contiguous(memory_format=torch.channels_last)
+    t = scaled[:, 6:] if scaled.shape[1] == 7 else None
+    return Pair(scaled[:, :3], scaled[:, 3:6], t)
+
+
+class FixedPairs(Batches):
+    """Batches of fixed images, in an order of their own each epoch.
+
+    Args:
+        files: The images.
+        config: Number, size and orientation of the images.
+        seed: See `Batches`.
+        length: Batches an epoch at most: no image comes twice in one.
+        workers: Processes that read files ahead; with 0, all images are read into memory at once.
+
+    Raises:
+        DataError: If there are fewer images than a batch has, or one cannot be read.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[PairFiles],
+        config: BatchConfig,
+        *,
+        seed: int,
+        length: int,
+        workers: int,
+    ) -> None:
+        if len(files) < config.size:
+            raise DataError(f"there are {len(files)} images here, but a batch has {config.size}")
+        self.files = files
+        self.workers = workers
+        self.batches_in_all = len(files) // config.size
+        super().__init__(config, seed=seed, length=min(length, self.batches_in_all))
+        with ThreadPoolExecutor() as threads:
+            self.kept = list(threads.map(read_parts, files)) if workers == 0 else None
+            if workers > 0:
+                list(threads.map(PairFiles.check, files))
+
+    def __iter__(self) -> Iterator[Pair]:
+        if self.workers == 0:
+            yield from super().__iter__()
+            return
+        # Asked for the numbers only when the first batch is: a resumed run sets `first` till then.
+        numbers = self.numbers()
+        yield from DataLoader(
+            _ByNumber(self), batch_size=None, sampler=numbers, num_workers=self.workers
+        )
+
+    def batch(self, number: int) -> Pair:
+        epoch, place = divmod(number, self.batches_in_all)
+        # Orders of epochs must not repeat what batches draw.
+        shuffle = torch.Generator().manual_seed((self.seed + 1) * -1_000_003 - epoch)
+        order = torch.randperm(len(self.files), generator=shuffle).tolist()
+        chosen = order[place * self.config.size : (place + 1) * self.config.size]
+        images = [
+            self.kept[index] if self.kept else read_parts(self.files[index]) for index in chosen
+        ]
+        generator = self.generator(number)
+        scale, windows = draw_windows(
+            self.config, [image.shape[-2:] for image in images], generator
+        )
+        crops = [image[:, *window] for image, window in zip(images, windows, strict=True)]
+        if len({len(crop) for crop in crops}) > 1:
+            crops = [crop[:6] for crop in crops]  # the transmission is known of some only
+        return split_parts(arrange(torch.stack(crops), scale, self.config, generator))
+
+
+class _ByNumber(Dataset[Pair]):
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, number: int) -> Pair:
+        return self.batches.batch(number)
+
+
+def _read(path: Path, mode: str) -> Tensor:
+    pixels = read_pixels(path, mode)
+    return torch.from_numpy(pixels).view(*pixels.shape[:2], -1).permute(2, 0, 1)

@@ -1,0 +1,1 @@
+"""Systems on data sets: protocols, metrics, means and reports."""

@@ -1,0 +1,219 @@
+"""Systems on data sets, by named protocols, through the runtime that users run."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from kddn import Dehazer
+from kddn.errors import KddnError, ModelError
+from kddn.filters import gray
+from kddn.priors.dark_channel import dark_channel
+from kddn.research.data.sets import Case, find_data_set
+from kddn.research.evaluation import reports
+from kddn.research.evaluation.metrics import ciede2000, ms_ssim, perceptual_distance
+from kddn.research.evaluation.protocols import PROTOCOLS
+from kddn.research.evaluation.scores import Look, Score, Summary, summarize
+from kddn.research.nets.checkpoints import is_weights, load_network
+from kddn.research.nets.vgg import load_vgg
+
+System = Callable[[Tensor], Tensor]
+"""Removes haze from `1 3 h w` in [0, 1], giving as much, clamped or not."""
+
+Metric = Callable[[Tensor, Tensor], Tensor]
+"""One figure an image, of a prediction and its truth, `b 3 h w` in [0, 1]."""
+
+METRICS: dict[str, Metric] = {"ms-ssim": ms_ssim, "ciede2000": ciede2000}
+"""What can be measured beside PSNR and SSIM, the same by every protocol. One more, `vgg`, needs
+weights: `kddn.research.evaluation.metrics.perceptual_distance`."""
+
+
+def evaluate(
+    data: Mapping[str, Path],
+    models: Sequence[str],
+    *,
+    protocols: Sequence[str] = ("full",),
+    metrics: Sequence[str] = (),
+    vgg: Path | None = None,
+    output: Path | None = None,
+    images: int | None = None,
+    full_resolution: bool = True,
+    device: str = "auto",
+) -> list[Summary]:
+    """Measure models, print tables, and write what was found.
+
+    Args:
+        data: Names of data sets, each with its folder.
+        models: Names, `.onnx` files, or weights (`.safetensors`, `.ckpt`) of our own networks and
+            of compared systems (`kddn:NAME` where the package has them), which run in PyTorch.
+        protocols: How to measure.
+        metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
+        vgg: Weights of VGG, to measure the distance of its features too.
+        output: Folder for `images.csv` and, of pictures without truth, `looks.csv`, both written
+            while it goes on; and at its end `summary.csv` and `.md`, `looks.md`, and
+            `evaluation.json` with versions and checksums. None are written without.
+        images: How many images of each set to use, from the first.
+        full_resolution: Whether models of the runtime run at full resolution too, beside the
+            working size that users get.
+        device: Where the models run.
+
+    Returns:
+        A row a data set, protocol and system: the hazy input, then each model by each of its paths.
+
+    Raises:
+        KddnError: If there is no such data set, protocol, metric or model, or an image cannot be
+            read.
+    """
+    sets = {name: find_data_set(name) for name in data}
+    _check("protocol", protocols, PROTOCOLS)
+    _check("metric", metrics, METRICS)
+    more = {name: METRICS[name] for name in metrics}
+    if vgg is not None:
+        more["vgg"] = partial(perceptual_distance, vgg=load_vgg(vgg))
+    systems = dict(find_systems(models, device, both_paths=full_resolution))
+    checksums = reports.Checksums()
+    cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
+    seen = checksums.watch(track(cases, "Images"))
+    found = score(systems, seen, protocols, more)
+    results = list(found if output is None else reports.written(found, output))
+    scores = [result for result in results if isinstance(result, Score)]
+    looks = [result for result in results if isinstance(result, Look)]
+    summaries = summarize(scores)
+    reports.print_tables(summaries, looks)
+    if output is not None:
+        reports.write_rows(output / "summary.csv", summaries)
+        if summaries:
+            (output / "summary.md").write_text(reports.markdown(summaries))
+        if looks:
+            (output / "looks.md").write_text(reports.looks_markdown(looks))
+        reports.write_record(output / "evaluation.json", models, checksums)
+    return summaries
+
+
+def score(
+    systems: Mapping[str, System],
+    cases: Iterable[Case],
+    protocols: Sequence[str] = ("full",),
+    metrics: Mapping[str, Metric] | None = None,
+) -> Iterator[Score | Look]:
+    """Score every system on every image, by every protocol."""
+    for case in cases:
+        for name, system in systems.items():
+            began = time.perf_counter()
+            clear = system(case.hazy)
+            seconds = time.perf_counter() - began
+            if case.clean is None:
+                yield _look(case, name, clear, seconds)
+                continue
+            with torch.inference_mode():
+                more = {of: m(clear, case.clean).item() for of, m in (metrics or {}).items()}
+            for protocol_name in protocols:
+                protocol = PROTOCOLS[protocol_name]
+                takes = protocol.takes(case.hazy)
+                judged = clear if takes else protocol.run(system, case.hazy)
+                psnr, ssim = protocol.measure(judged, case.clean)
+                figures = {"psnr": psnr.item(), "ssim": ssim.item(), **more}
+                yield Score(case.data, protocol_name, name, case.scene, case.name, figures, seconds)
+
+
+def network_system(weights: Path, device: str = "auto") -> System:
+    """A network that a file of weights holds, in PyTorch.
+
+    Args:
+        weights: The file.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ModelError: If the file cannot be used, or there is no such device.
+    """
+    cuda = torch.cuda.is_available()
+    if device not in ("auto", "cpu", *["cuda"] * cuda):
+        raise ModelError(f"PyTorch has no device {device!r} here; use auto{' or cuda' * cuda}")
+    place = torch.device("cuda" if cuda and device != "cpu" else "cpu")
+    network = load_network(weights).to(place)
+
+    def dehaze(hazy: Tensor) -> Tensor:
+        with torch.inference_mode():
+            clear: Tensor = network(hazy.to(place))
+        return clear.cpu()
+
+    return dehaze
+
+
+def find_systems(
+    models: Sequence[str], device: str = "auto", *, both_paths: bool = True
+) -> Iterator[tuple[str, System]]:
+    """The hazy input, then each model, as `evaluate` takes them.
+
+    Args:
+        models: Names, `.onnx` files or weights.
+        device: Where the models run.
+        both_paths: Whether models of the runtime come at full resolution too, beside the working
+            size that users get.
+    """
+    yield "hazy", lambda hazy: hazy
+    stems = Counter(["hazy", *(Path(name).stem for name in dict.fromkeys(models))])
+    for name in models:
+        called = Path(name).stem if stems[Path(name).stem] == 1 else name
+        if is_weights(name):
+            yield called, network_system(Path(name), device)
+            continue
+        dehazer = Dehazer(name, device)
+        at_working_size = dehazer.working_size < 620
+        if at_working_size:
+            yield f"{called} @{dehazer.working_size}", runtime_system(dehazer)
+        if both_paths or not at_working_size:
+            yield f"{called} full", runtime_system(dehazer, full_resolution=True)
+
+
+def runtime_system(dehazer: Dehazer, *, full_resolution: bool = False) -> System:
+    """The runtime, as a person meets it: 8 bit in, 8 bit out."""
+
+    def dehaze(hazy: Tensor) -> Tensor:
+        picture = (hazy[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        clear = dehazer(picture, full_resolution=full_resolution)
+        return torch.from_numpy(clear).permute(2, 0, 1)[None].float() / 255
+
+    return dehaze
+
+
+def _look(case: Case, system: str, clear: Tensor, seconds: float) -> Look:
+    before, after = (image[0].clamp(0, 1).permute(1, 2, 0).numpy() for image in (case.hazy, clear))
+    ends = [(image <= 0.5 / 255) | (image >= 1 - 0.5 / 255) for image in (before, after)]
+    return Look(
+        case.data,
+        system,
+        case.name,
+        _gradient(after) / max(_gradient(before), 1e-9),
+        float((ends[1] & ~ends[0]).any(axis=2).mean()),
+        float(dark_channel(after).mean()),
+        _fade(after),
+        seconds,
+    )
+
+
+def _fade(image: NDArray[np.float32]) -> float | None:
+    try:
+        from pyfade import fade
+    except ImportError:
+        return None
+    return float(fade((image * 255).round().astype(np.uint8)))
+
+
+def _gradient(image: NDArray[np.float32]) -> float:
+    luma = gray(image)
+    return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
+
+
+def _check(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise KddnError(f"there is no {kind} {name!r}; there are {', '.join(known)}")

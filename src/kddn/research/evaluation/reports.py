@@ -1,0 +1,236 @@
+"""What an evaluation leaves: tables, CSV, and a record of how it was made."""
+
+import csv
+import hashlib
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from os import cpu_count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import print as show
+from rich.console import Console
+from rich.table import Table
+
+from kddn.inference.models import find_model
+from kddn.research.data.sets import Case
+from kddn.research.evaluation.scores import Look, Score, Summary
+from kddn.research.nets.checkpoints import find_weights, is_weights
+
+LABELS = {
+    "psnr": ("PSNR, dB", 2),
+    "ssim": ("SSIM", 4),
+    "ms-ssim": ("MS-SSIM", 4),
+    "ciede2000": ("CIEDE2000", 2),
+    "vgg": ("VGG distance", 4),
+}
+"""Of each metric, what it is called in tables, and digits after the point."""
+
+
+def print_tables(summaries: Sequence[Summary], looks: Sequence[Look]) -> None:
+    """Print what was measured against the truth, and what can be said without it."""
+    if summaries:
+        show(_table(summaries))
+    if looks:
+        show(_looks_table(looks))
+
+
+def _table(summaries: Sequence[Summary]) -> Table:
+    metrics = summaries[0].figures
+    heads = [f"{LABELS[metric][0]} (95%)" for metric in metrics]
+    table = Table("data", "protocol", "system", "images", *heads, "s an image", box=None)
+    for row in summaries:
+        table.add_row(
+            row.data,
+            row.protocol,
+            row.system,
+            str(row.images),
+            *_figures(row),
+            f"{row.seconds:.3f}",
+        )
+    return table
+
+
+def _looks_table(looks: Sequence[Look]) -> Table:
+    heads, *rows = _looks_cells(looks)
+    table = Table(*heads, box=None)
+    for cells in rows:
+        table.add_row(*cells)
+    return table
+
+
+def _looks_cells(looks: Sequence[Look]) -> list[list[str]]:
+    """Heads, then a row a data set and system."""
+    rows = [["data", "system", "images", "contrast", "saturated", "dark channel"]]
+    rows[0] += ["FADE"] * (looks[0].fade is not None)
+    for data, system in dict.fromkeys((look.data, look.system) for look in looks):
+        mine = [look for look in looks if (look.data, look.system) == (data, system)]
+        fades = [look.fade for look in mine if look.fade is not None]
+        rows.append(
+            [
+                data,
+                system,
+                str(len(mine)),
+                f"x{np.mean([look.contrast for look in mine]):.2f}",
+                f"{np.mean([look.saturated for look in mine]):.2%}",
+                f"{np.mean([look.dark_channel for look in mine]):.3f}",
+                *([f"{np.mean(fades):.2f}"] if fades else []),
+            ]
+        )
+    return rows
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """What was measured against the truth, as a table of a page."""
+    heads = ["data", "protocol", "system", "images"]
+    heads += [f"{LABELS[metric][0]} (95%)" for metric in summaries[0].figures] + ["s an image"]
+    rows = [
+        [row.data, row.protocol, row.system, str(row.images), *_figures(row), f"{row.seconds:.3f}"]
+        for row in summaries
+    ]
+    return _page([heads, *rows])
+
+
+def looks_markdown(looks: Sequence[Look]) -> str:
+    """What can be said without truth, as a table of a page."""
+    return _page(_looks_cells(looks))
+
+
+def _page(rows: Sequence[Sequence[str]]) -> str:
+    heads, *others = rows
+    rule = ["---"] * len(heads)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [heads, rule, *others])
+
+
+def _figures(row: Summary) -> list[str]:
+    """Means with their intervals, each with its digits."""
+    cells = []
+    for metric, (mean, low, high) in row.figures.items():
+        digits = LABELS[metric][1]
+        cells.append(f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})")
+    return cells
+
+
+def write_rows(path: Path, rows: Sequence[Any]) -> None:
+    """Write rows, all of one dataclass, as CSV; without rows, no file.
+
+    Figures by metric get a column each, and a column more for each end of an interval.
+    """
+    if not rows:
+        return
+    flat = [_flat(row) for row in rows]
+    with path.open("w", newline="") as file:
+        # A figure that a row lacks is one empty column, not three: the fullest row names them all.
+        writer = csv.DictWriter(file, max(flat, key=len), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+def written(results: Iterable[Score | Look], folder: Path) -> Iterator[Score | Look]:
+    """The same results, written as they come: an evaluation that is stopped leaves what it found.
+
+    Against the truth into `images.csv`, without it into `looks.csv`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    writers: dict[str, csv.DictWriter[str]] = {}
+    with ExitStack() as stack:
+        for result in results:
+            row = _flat(result)
+            name = "looks.csv" if isinstance(result, Look) else "images.csv"
+            if name not in writers:
+                # Buffered by lines, so that a killed run loses none.
+                file = stack.enter_context((folder / name).open("w", newline="", buffering=1))
+                writers[name] = csv.DictWriter(file, list(row), lineterminator="\n")
+                writers[name].writeheader()
+            writers[name].writerow(row)
+            yield result
+
+
+def write_table(
+    folder: Path,
+    scores: Sequence[Any],
+    rows: Sequence[Any],
+    page: str,
+    weights: Iterable[Path],
+    checksums: "Checksums",
+) -> None:
+    """Write images.csv, table.csv, evaluation.json and table.md, and print the last."""
+    write_rows(folder / "images.csv", scores)
+    write_rows(folder / "table.csv", rows)
+    write_record(folder / "evaluation.json", [str(path) for path in weights], checksums)
+    (folder / "table.md").write_text(page)
+    Console().print(page, soft_wrap=True)
+
+
+def _flat(row: Any) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for field in fields(row):
+        value = getattr(row, field.name)
+        for name, figure in value.items() if isinstance(value, dict) else [(field.name, value)]:
+            if isinstance(figure, tuple):
+                ends = zip((name, f"{name}_low", f"{name}_high"), figure, strict=True)
+                columns |= {column: _short(end) for column, end in ends}
+            else:
+                columns[name] = _short(figure)
+    return columns
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.5g}" if isinstance(value, float) else value
+
+
+class Checksums:
+    """Of each data set that was used, its images: so that two records can be compared."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, int] = {}
+        self._hashes: dict[str, Any] = {}
+
+    def watch(self, cases: Iterable[Case]) -> Iterator[Case]:
+        """The same cases, taken note of on their way."""
+        for case in cases:
+            digest = self._hashes.setdefault(case.data, hashlib.sha256())
+            self._images[case.data] = self._images.get(case.data, 0) + 1
+            for image in (case.hazy, case.clean):
+                if image is not None:
+                    digest.update((image * 255).round().byte().numpy().tobytes())
+            yield case
+
+    def record(self) -> dict[str, dict[str, Any]]:
+        """Number of images and SHA-256 of their 8-bit pixels, hazy then clean, by data set."""
+        return {
+            name: {"images": self._images[name], "sha256": digest.hexdigest()}
+            for name, digest in self._hashes.items()
+        }
+
+
+_PACKAGES = ("kddn", "torch", "torchmetrics", "numpy", "pillow", "onnxruntime")
+
+
+def write_record(path: Path, models: Sequence[str], checksums: Checksums) -> None:
+    """Write how an evaluation was made: command, versions, machine, and checksums."""
+    record = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}, {cpu_count()} processors",
+        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        "models": {name: _checksum(name) for name in models},
+        "data": checksums.record(),
+    }
+    path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _checksum(model: str) -> str | None:
+    """SHA-256 of a model's weights; None for a prior, which has none."""
+    if is_weights(model):
+        return hashlib.sha256(find_weights(Path(model)).read_bytes()).hexdigest()
+    found = find_model(model)
+    return None if found.path is None else hashlib.sha256(found.read()).hexdigest()

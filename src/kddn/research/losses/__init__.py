@@ -1,0 +1,1 @@
+"""What networks are trained for: the paper's equations, imitation, and the total loss."""

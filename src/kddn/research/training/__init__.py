@@ -1,0 +1,1 @@
+"""The two stages of training: modules, optimisers, callbacks, runs from recipes."""

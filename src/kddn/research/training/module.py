@@ -1,0 +1,260 @@
+"""Teacher and student as Lightning modules: the two stages of training (section 4.1)."""
+
+import math
+import time
+from abc import abstractmethod
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
+from torch import Tensor, nn
+
+from kddn.errors import ModelError
+from kddn.research.data import Pair
+from kddn.research.evaluation.metrics import psnr
+from kddn.research.losses.functions import reconstruction
+from kddn.research.losses.objective import Losses, Objective
+from kddn.research.nets import Student
+from kddn.research.nets.checkpoints import load_network
+from kddn.research.nets.registry import build, describe
+from kddn.research.nets.widening import widen
+from kddn.research.training.optimizers import Muon
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """An optimiser with a cyclic cosine schedule over the whole run, however its end is given."""
+
+    optimizer: Literal["adam", "muon"] = "adam"
+    """`adam`, as in the paper, or `muon` on matrices and filters with AdamW on the rest."""
+    learning_rate: float = 1e-4
+    """Where each cycle starts; with Muon, AdamW's."""
+    matrix_rate: float = 0.02
+    """Where each cycle starts for what Muon changes: it falls with the learning rate."""
+    floor: float = 5e-8
+    """Where each cycle ends."""
+    cycles: int = 3
+    """Cycles a run. The paper's student has three of 20 epochs."""
+    warmup: float = 0.0
+    """Share of the run over which the rate first rises from the floor."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= self.learning_rate:
+            raise ValueError("optimization needs 0 < floor <= learning_rate")
+        if self.matrix_rate <= 0:
+            raise ValueError(f"matrix_rate must be above 0, not {self.matrix_rate}")
+        if self.cycles < 1 or not 0 <= self.warmup < 1:
+            raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
+
+    def phase(self, progress: float) -> float:
+        """Share of the present cycle that is done, when the share `progress` of the run is."""
+        return progress * self.cycles % 1 if progress < 1 else 1.0
+
+    def rate(self, progress: float) -> float:
+        """Learning rate when the share `progress` in [0, 1] of the run is done."""
+        phase = self.phase(progress)
+        rate = self.floor + (self.learning_rate - self.floor) * (1 + math.cos(math.pi * phase)) / 2
+        if progress < self.warmup:
+            return max(self.floor, rate * progress / self.warmup)
+        return rate
+
+    @property
+    def matrix_share(self) -> float:
+        """Muon's rate over AdamW's, the same all the time."""
+        return self.matrix_rate / self.learning_rate
+
+    def optimize(self, modules: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of what learns, at its highest rates."""
+        if self.optimizer == "muon":
+            return Muon(modules, self.learning_rate, self.matrix_rate)
+        return torch.optim.Adam(modules.parameters(), lr=self.learning_rate)
+
+
+def progress(trainer: Trainer) -> float:
+    """Share of a run that is done: of its steps, epochs or time, whichever ends first.
+
+    A run without an end counts as just begun.
+    """
+    shares = [0.0]
+    if trainer.max_steps > 0 or (trainer.max_epochs or 0) > 0:
+        shares.append(trainer.global_step / trainer.estimated_stepping_batches)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
+            elapsed = callback.time_elapsed()
+            shares.append(elapsed / (elapsed + left))
+    return min(max(shares), 1.0)
+
+
+class Training(LightningModule):
+    """What both stages share: the optimiser, its schedule, and validation."""
+
+    def __init__(self, network: nn.Module, optimization: Optimization | None) -> None:
+        super().__init__()
+        # Channels-last convolutions train faster: on CPU by a fifth.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimization = optimization or Optimization()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimization.optimize(self)
+
+    def on_train_start(self) -> None:
+        self._began, self._begun_at = time.perf_counter(), progress(self.trainer)
+        self._ends: deque[float] = deque(maxlen=50)
+        # A run resumed within an epoch gets no call of on_train_epoch_start.
+        self.on_train_epoch_start()
+
+    def on_train_epoch_start(self) -> None:
+        # Batches are numbered over the whole run: a resumed one goes on with the next.
+        done = self.global_step * self.trainer.accumulate_grad_batches
+        self.trainer.datamodule.batches.first = done  # type: ignore[attr-defined]
+
+    def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
+        rate = self.optimization.rate(progress(self.trainer))
+        for group in self.trainer.optimizers[0].param_groups:
+            matrices = group.get("matrices", False)  # Muon's
+            group["lr"] = self.optimization.matrix_share * rate if matrices else rate
+        self.log("lr", rate)
+
+    def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
+        self._ends.append(time.perf_counter())
+        steps, seconds = len(self._ends) - 1, self._ends[-1] - self._ends[0]
+        if steps > 0:
+            images = len(batch.clean) * self.trainer.world_size
+            self.log("images/s", images * steps / seconds, prog_bar=True)
+        self.log("minutes", (self._ends[-1] - self._began) / 60)
+        done = progress(self.trainer)
+        if done > self._begun_at:
+            elapsed = self._ends[-1] - self._began
+            left = elapsed * (1 - done) / (done - self._begun_at)
+            self.log("minutes left", left / 60, prog_bar=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["network"] = describe(self.network)
+
+    @abstractmethod
+    def sees(self, batch: Pair) -> Tensor:
+        """What of a batch the network gets to see."""
+
+    def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        of = list(self.trainer.datamodule.validation)[dataloader_idx]  # type: ignore[attr-defined]
+        prediction: Tensor = self.network(self.sees(batch))
+        score = psnr(prediction, batch.clean).mean()
+        # The first is also called `psnr`: what the best checkpoint is chosen by.
+        for name in [of, "psnr"][: 2 if dataloader_idx == 0 else 1]:
+            self.log(
+                name,
+                score,
+                batch_size=len(batch.clean),
+                prog_bar=name == "psnr",
+                add_dataloader_idx=False,
+                sync_dist=True,
+            )
+        return prediction
+
+
+class TeacherTraining(Training):
+    """Stage one: the teacher reconstructs clean images, `|J - T(J)|` (equation 1).
+
+    Args:
+        network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
+            `class_path` and `init_args`.
+        start: Weights to start from (`.safetensors`, `.ckpt` or `.onnx`) rather than from noise.
+        optimization: Learning rate and its schedule.
+        enough: Validation PSNR in dB at which it stops, for a teacher that is not to be good.
+    """
+
+    def __init__(
+        self,
+        network: str | nn.Module = "paper",
+        start: Path | None = None,
+        optimization: Optimization | None = None,
+        enough: float | None = None,
+    ) -> None:
+        teacher = build("teacher", network) if isinstance(network, str) else network
+        super().__init__(_begin(teacher, start), optimization)
+        self.enough = enough
+
+    def on_validation_end(self) -> None:
+        reached = self.trainer.callback_metrics.get("psnr")
+        if self.enough is not None and reached is not None and reached >= self.enough:
+            self.trainer.should_stop = True
+
+    def sees(self, batch: Pair) -> Tensor:
+        return batch.clean
+
+    def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        loss = reconstruction(self.network(self.sees(batch)), batch.clean)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+
+class StudentTraining(Training):
+    """Stage two: the student removes haze, helped by a teacher or not (equation 2).
+
+    Args:
+        network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
+            `class_path` and `init_args`.
+        start: Weights to start from (`.safetensors`, `.ckpt` or `.onnx`) rather than from noise.
+            Those of a narrower student are widened.
+        losses: What to train for; L1 alone by default.
+        optimization: Learning rate and its schedule.
+    """
+
+    def __init__(
+        self,
+        network: str | nn.Module = "paper",
+        start: Path | None = None,
+        losses: Losses | None = None,
+        optimization: Optimization | None = None,
+    ) -> None:
+        student = build("student", network) if isinstance(network, str) else network
+        super().__init__(_begin(student, start), optimization)
+        self.objective = Objective(self.network, losses or Losses())
+
+    def on_fit_start(self) -> None:
+        known = self.trainer.datamodule.has_transmission  # type: ignore[attr-defined]
+        if self.objective.needs_transmission and not known:
+            raise ModelError(
+                "density: transmission needs transmission maps, which this data set does not have; "
+                "give losses.density: residual"
+            )
+
+    def sees(self, batch: Pair) -> Tensor:
+        return batch.hazy
+
+    def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        terms = self.objective(self.network, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        self.log("loss", loss, prog_bar=True)
+        if len(terms) > 1:
+            self.log_dict({f"loss/{name}": term for name, term in terms.items()})
+        return loss
+
+
+def _begin(network: nn.Module, start: Path | None) -> nn.Module:
+    if start is None:
+        return network
+    trained = load_network(start)
+    if (
+        isinstance(trained, Student)
+        and isinstance(network, Student)
+        and _is_narrower(trained, network)
+    ):
+        trained = widen(trained, network.config.width)
+    if describe(trained) != describe(network):
+        raise ModelError(
+            f"{start} holds a {describe(trained)}, the run asks for a {describe(network)}; "
+            "choose the preset that fits, or other weights"
+        )
+    return trained.train()
+
+
+def _is_narrower(student: Student, other: Student) -> bool:
+    """Whether it is the same but for a width that goes into the other's."""
+    width = other.config.width
+    same_otherwise = replace(student.config, width=width) == other.config
+    return same_otherwise and student.config.width < width and width % student.config.width == 0

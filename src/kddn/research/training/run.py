@@ -1,0 +1,214 @@
+"""`kddn train`: runs from YAML recipes and command-line options."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import yaml
+from lightning import LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from kddn.errors import DataError, KddnError
+from kddn.research.data.module import HazeData
+from kddn.research.nets import Teacher
+from kddn.research.nets.checkpoints import save_network
+from kddn.research.training.callbacks import WeightsBeside
+from kddn.research.training.memory import keep_freed_memory
+from kddn.research.training.module import StudentTraining, TeacherTraining
+
+STAGES: dict[str, type[LightningModule]] = {"teacher": TeacherTraining, "student": StudentTraining}
+
+RECIPES = Path(__file__).parent / "recipes"
+"""Recipes that can be asked for by name. What a recipe changes, it names as its `base`."""
+
+
+class TrainCLI(LightningCLI):
+    """Lightning's command line for one stage, with `--resume` and `--budget`.
+
+    A student that imitates, and has no teacher, gets one trained first.
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--base",
+            type=str | list[str] | None,
+            default=None,
+            help="in a recipe: the recipe or recipes that it is changes to",
+        )
+        parser.add_argument(
+            "--resume", type=Path | None, default=None, help="checkpoint (.ckpt) to go on from"
+        )
+        parser.add_argument(
+            "--teacher_recipe",
+            default="teacher",
+            help="recipe of the teacher that is trained first where imitation lacks one",
+        )
+        parser.add_argument(
+            "--budget",
+            type=float,
+            default=1.0,
+            help="share of each epoch's batches to train on, the same for every recipe",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        # Lightning's own also warns when the process has arguments: here they are another parser's.
+        self.config = parser.parse_args(cast(list[str], args))
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config
+        config.base = None  # it has been followed
+        if not 0 < config.budget <= 1:
+            raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
+        config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
+        budget, config.budget = config.budget, 1.0  # spent: config.yaml must not shorten it again
+        losses = config.model.get("losses")
+        if losses is not None and losses.imitation and losses.teacher is None:
+            resumed = config.resume
+            losses.teacher = _teacher_of(resumed) if resumed else self._train_teacher(budget)
+
+    def _train_teacher(self, budget: float) -> Path:
+        """Train a teacher for this student: its recipe, with the student's data and limits."""
+        folder = Path(self.config.trainer.default_root_dir or ".") / "teacher"
+        self._rehearse(folder / "untrained.safetensors")
+        shared = json.loads(self.parser.dump(self.config, format="json"))
+        kept = {"accelerator", "devices", "precision", "max_time", "max_steps"}
+        kept |= {"log_every_n_steps", "enable_progress_bar"}
+        limits = {key: value for key, value in shared["trainer"].items() if key in kept}
+        shared["data"].pop("epoch_length")  # the recipe's own: its schedule goes by it
+        changes = {
+            "budget": budget,
+            "data": shared["data"],
+            "trainer": {**limits, "default_root_dir": str(folder)},
+        }
+        recipe = folder / "recipe.json"
+        recipe.write_text(json.dumps(changes, indent=2))
+        return train("teacher", ["--config", self.config.teacher_recipe, "--config", str(recipe)])
+
+    def _rehearse(self, untrained: Path) -> None:
+        """Build everything once with an untrained teacher, so that mistakes cost no training."""
+        save_network(Teacher(), untrained)
+        config = self.config.clone()
+        config.model.losses.teacher = untrained
+        self.parser.instantiate(config)
+        untrained.unlink()
+
+
+def _teacher_of(checkpoint: Path) -> Path:
+    """The teacher that the run of a checkpoint imitates.
+
+    Raises:
+        KddnError: If the run does not say.
+    """
+    config = checkpoint.parent.parent / "config.yaml"
+    try:
+        teacher = yaml.safe_load(config.read_text())["model"]["losses"]["teacher"]
+        return Path(teacher)
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise KddnError(
+            f"{config} does not say which teacher {checkpoint} imitates; give model.losses.teacher"
+        ) from error
+
+
+def train(stage: str, arguments: Sequence[str]) -> Path:
+    """Train one stage and write `weights.safetensors` into the run's folder.
+
+    A student that imitates gets its teacher trained first, where none is given.
+
+    Args:
+        stage: `teacher` or `student`.
+        arguments: Options as on the command line, `--config recipe` among them.
+
+    Returns:
+        The weights file.
+    """
+    cli = TrainCLI(
+        STAGES[stage],
+        HazeData,
+        run=False,
+        args=find_recipes(arguments),
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
+        parser_kwargs={"prog": f"kddn train {stage}"},
+    )
+    if cli.trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
+    _log_as_csv_too(cli.trainer)
+    _keep_log(cli.trainer.log_dir)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* directory .* exists and is not empty")
+        # Batches are numbered over the whole run, so that a resumed one does go on exactly.
+        warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=False)
+    path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
+    save_network(cli.model.network, path)
+    return path
+
+
+def _log_as_csv_too(trainer: Trainer) -> None:
+    """Beside TensorBoard's log, which is the default, one that other programs can read."""
+    if isinstance(board := trainer.logger, TensorBoardLogger):
+        trainer.loggers = [board, CSVLogger(board.root_dir, name="", version=board.version)]
+
+
+def _keep_log(folder: str | None) -> None:
+    """Rename the log of an earlier part of the run, which Lightning's CSVLogger would delete."""
+    if folder is not None and (log := Path(folder) / "metrics.csv").is_file():
+        parts = len(list(log.parent.glob("metrics-*.csv")))
+        log.rename(log.with_name(f"metrics-{parts + 1}.csv"))
+
+
+def find_recipes(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which recipes' names have become their files, behind the files they change.
+
+    Raises:
+        DataError: If `--config` or a recipe's `base` names neither a file nor a recipe.
+    """
+    found: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, _, value = word.partition("=")
+        if option != "--config":
+            found.append(word)
+            continue
+        *bases, recipe = with_bases(find_recipe(value or next(words, "")))
+        for base in bases:
+            if str(base) not in found:  # once: what it says again is no change
+                found += ["--config", str(base)]
+        found += ["--config", str(recipe)]
+    return found
+
+
+def with_bases(recipe: Path) -> list[Path]:
+    """A recipe behind all that it is changes to: its `base`, that one's, and so on.
+
+    Raises:
+        DataError: If a file cannot be read, or a base is none.
+    """
+    try:
+        says = yaml.safe_load(recipe.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{recipe} cannot be read as a recipe ({error})") from error
+    base = says.get("base") if isinstance(says, dict) else None
+    names = [base] if isinstance(base, str) else base or []
+    return [*(each for name in names for each in with_bases(find_recipe(name))), recipe]
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe, given as that file or by its name, with its folder's or without.
+
+    Raises:
+        DataError: If it is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    recipes = sorted(RECIPES.rglob("*.yaml"))
+    names = [str(path.relative_to(RECIPES).with_suffix("")) for path in recipes]
+    found = [path for path, known in zip(recipes, names, strict=True) if known == name]
+    found = found or [path for path in recipes if path.stem == name]
+    if len(found) != 1:
+        raise DataError(f"{name!r} is neither a file nor a recipe; recipes are {', '.join(names)}")
+    return found[0]

@@ -1,0 +1,1 @@
+"""Films: haze is removed frame by frame, steadily."""

@@ -1,0 +1,335 @@
+"""Films: haze is removed frame by frame, steadily; sound, subtitles and timing stay as they are."""
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kddn.dehazer import Dehazer
+from kddn.errors import VideoError
+from kddn.io import files
+from kddn.io import image as images
+from kddn.video.stability import Stabilizer
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".mts": "mpegts",
+    ".m2ts": "mpegts",
+    ".flv": "flv",
+    ".3gp": "3gp",
+}
+"""Endings of films, and what FFmpeg calls their containers."""
+
+_ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
+    "h264": ("libx264", {"crf": "16"}),
+    "hevc": ("libx265", {"crf": "18", "x265-params": "log-level=error"}),
+    "vp9": ("libvpx-vp9", {"crf": "20", "b": "0", "cpu-used": "4"}),
+    "av1": ("libsvtav1", {"crf": "22", "preset": "8"}),
+    "prores": ("prores_ks", {}),
+    "ffv1": ("ffv1", {}),
+    "mjpeg": ("mjpeg", {"q": "2"}),
+}
+"""Of each codec, what encodes it again and how well; films of others become H.264."""
+
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""FFmpeg's colour spaces, and the matrices that its scaler calls by other numbers."""
+
+_HD = 720
+"""Height from which a film that does not say is BT.709 rather than BT.601."""
+
+_FULL = 2
+"""FFmpeg's number of the full range, 0 to 255."""
+
+
+@dataclass
+class FilmResult:
+    """A film that was written."""
+
+    path: Path
+    size: tuple[int, int] = (0, 0)
+    """Width and height, upright."""
+    frames: int = 0
+    held: list[float] = field(default_factory=list)
+    """Seconds at which a frame was broken, and the one before it was shown on."""
+    cuts: int = 0
+    """Cuts between scenes that were noticed."""
+    sha256: str = ""
+    """Of the file."""
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file name's ending is a film's."""
+    return path.suffix.lower() in CONTAINERS
+
+
+def dehaze_film(
+    dehazer: Dehazer,
+    source: Path,
+    output: Path,
+    *,
+    strength: float = 1.0,
+    memory: float = 0.8,
+    overwrite: bool = False,
+    on_frame: Callable[[int, int], None] | None = None,
+) -> FilmResult:
+    """Remove haze from a film and write it as a new file, whole or not at all.
+
+    Frames keep their times, so variable rates stay; rotated films come out upright. Sound,
+    subtitles and chapters are copied as they are, and the file's date. A frame that cannot be
+    decoded is reported, and the one before it shown on. Memory does not grow with length.
+
+    Args:
+        dehazer: What removes the haze.
+        source: The film.
+        output: The new file; its ending tells the container.
+        strength: See `Dehazer.__call__`.
+        memory: See `Stabilizer`; 0 treats each frame for itself.
+        overwrite: Whether an existing file may be replaced.
+        on_frame: Called after each frame with its number and how many there are, as far as known,
+            otherwise 0.
+
+    Raises:
+        VideoError: If the film cannot be read, the new one not written, or PyAV is missing.
+        ImageError: If the new file exists already.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise VideoError(f"{source} is a film, which needs: pip install 'kddn[video]'") from error
+    if output.suffix.lower() not in CONTAINERS:
+        known = ", ".join(CONTAINERS)
+        raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
+    files.check_free(output, overwrite=overwrite)
+    part = output.with_name(f".{output.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        taken = source.stat()
+        output.parent.mkdir(parents=True, exist_ok=True)
+        files.remove_abandoned(output)
+        with av.open(str(source)) as film, _create(part, output) as result:
+            made = _Film(dehazer, film, result, source, strength, Stabilizer(memory))
+            done = made.write(output, on_frame)
+        done.sha256 = _sha256(part)
+        part.replace(output)
+        os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(
+            f"{source} cannot be done ({error}); see that it is whole, or try --format mkv"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return done
+
+
+def _create(part: Path, output: Path) -> "OutputContainer":
+    import av
+
+    return av.open(str(part), "w", format=CONTAINERS[output.suffix.lower()])
+
+
+class _Film:
+    """One film on its way from one container to another."""
+
+    def __init__(
+        self,
+        dehazer: Dehazer,
+        film: "InputContainer",
+        result: "OutputContainer",
+        source: Path,
+        strength: float,
+        stabilizer: Stabilizer,
+    ) -> None:
+        self.dehazer = dehazer
+        self.film = film
+        self.result = result
+        self.source = source
+        self.strength = strength
+        self.stabilizer = stabilizer
+        pictures = [s for s in film.streams.video if not _is_cover(s)]
+        if not pictures:
+            raise VideoError(f"{source} holds no film")
+        self.pictures: VideoStream = pictures[0]
+        self.tick = self.pictures.time_base or Fraction(1, 90_000)
+        """Seconds that a frame's times count."""
+        self.encoder: VideoStream | None = None
+        self.copied: dict[int, Stream] = {}
+        self.last: NDArray[Any] | None = None
+        """The last clear frame."""
+        self.broken: list[int] = []
+        """Times of frames that could not be decoded and are not yet made up for."""
+
+    def write(self, output: Path, on_frame: Callable[[int, int], None] | None) -> FilmResult:
+        """Do the whole film."""
+        done = FilmResult(output)
+        self.result.metadata.update(self.film.metadata)
+        for stream in self.film.streams:
+            if stream is not self.pictures and stream.type in ("audio", "subtitle", "video"):
+                copy = self.result.add_stream_from_template(stream)
+                copy.metadata.update(stream.metadata)
+                copy.disposition = stream.disposition
+                self.copied[stream.index] = copy
+        wanted = [self.pictures, *(self.film.streams[index] for index in self.copied)]
+        waiting: list[Packet[Any]] = []
+        for packet in self.film.demux(wanted):
+            if packet.stream is self.pictures:
+                for frame in self._decode(packet):
+                    self._frame(frame, done)
+                    if on_frame is not None:
+                        on_frame(done.frames, self._expected())
+            elif packet.size:  # not the end of its stream
+                waiting.append(packet)
+            if self.encoder is not None:  # which must be known before anything is written
+                for other in waiting:
+                    other.stream = self.copied[other.stream.index]
+                    self.result.mux(other)
+                waiting.clear()
+        self._hold_until(None, done)
+        if self.encoder is None:
+            raise VideoError(f"{self.source} holds no frame that can be decoded")
+        self.result.mux(self.encoder.encode(None))
+        self.result.set_chapters(self.film.chapters())
+        done.cuts = self.stabilizer.cuts
+        return done
+
+    def _expected(self) -> int:
+        stream = self.pictures
+        if stream.frames or stream.duration is None or not stream.average_rate:
+            return stream.frames
+        return round(stream.duration * self.tick * stream.average_rate)
+
+    def _decode(self, packet: "Packet[Any]") -> Iterator["VideoFrame"]:
+        import av
+
+        try:
+            yield from packet.decode()
+        except av.error.FFmpegError:
+            if packet.pts is not None:
+                self.broken.append(packet.pts)
+
+    def _frame(self, frame: "VideoFrame", done: FilmResult) -> None:
+        pts = self._time(frame)
+        if frame.is_corrupt and self.last is not None:
+            self.broken.append(pts)
+            self._hold_until(pts + 1, done)
+            return
+        self._hold_until(pts, done)
+        self.last = self._clear(frame)
+        if self.encoder is None:
+            self.encoder = self._encoder(frame)
+            done.size = self.last.shape[1], self.last.shape[0]
+        self._encode(pts, frame.duration, done)
+
+    def _time(self, frame: "VideoFrame") -> int:
+        """When a frame is shown."""
+        if self.film.format.name == "avi" and frame.dts is not None:
+            # AVI knows only the order of decoding, which runs ahead where frames are reordered.
+            stream = self.pictures
+            ticks = 1 / (stream.average_rate * self.tick) if stream.average_rate else Fraction(1)
+            return frame.dts - round(stream.codec_context.reorder_depth * ticks)
+        if frame.pts is None:
+            raise VideoError(f"{self.source}: a frame has no time; repack the film with ffmpeg")
+        return frame.pts
+
+    def _hold_until(self, pts: int | None, done: FilmResult) -> None:
+        """Show the last frame at the times of broken ones, up to a time."""
+        due = sorted(broken for broken in self.broken if pts is None or broken < pts)
+        self.broken = [broken for broken in self.broken if broken not in due]
+        for broken in due:
+            done.held.append(float(broken * self.tick))
+            if self.encoder is not None:
+                self._encode(broken, 0, done)
+
+    def _clear(self, frame: "VideoFrame") -> NDArray[Any]:
+        """The frame's pixels without haze, upright RGB."""
+        deep = max(component.bits for component in frame.format.components) > 8
+        matrix = self._matrix(frame)
+        rgb = frame.reformat(
+            format="rgb48le" if deep else "rgb24",
+            src_colorspace=matrix,
+            src_color_range=frame.color_range or None,
+            dst_color_range=_FULL,
+            interpolation="BICUBIC",
+        )
+        turned = np.rot90(rgb.to_ndarray(), round(frame.rotation / 90))
+        photograph = images.from_array(np.ascontiguousarray(turned))
+        hazy, affine = self.dehazer.affine_map(photograph)
+        steady = self.stabilizer(hazy, affine).faded(self.strength)
+        return steady(photograph.pixels, photograph.maximum)
+
+    def _matrix(self, frame: "VideoFrame") -> int:
+        assumed = 1 if frame.height >= _HD else 5
+        return _MATRICES.get(int(frame.colorspace), assumed)
+
+    def _encoder(self, frame: "VideoFrame") -> "VideoStream":
+        """A stream like the film's, but upright, encoded well."""
+        assert self.last is not None
+        source = self.pictures.codec_context
+        name, options = _ENCODERS.get(source.name.removeprefix("lib"), _ENCODERS["h264"])
+        rate = self.pictures.average_rate or self.pictures.guessed_rate
+        if self.result.format.name == "avi" and name == "libx264":
+            options = {**options, "bf": "0"}  # see _time
+        stream = cast("VideoStream", self.result.add_stream(name, rate=rate, options=dict(options)))
+        target = stream.codec_context
+        target.height, target.width = self.last.shape[:2]
+        known = [each.name for each in target.codec.video_formats or []]
+        target.pix_fmt = frame.format.name if frame.format.name in known else "yuv420p"
+        target.time_base = stream.time_base = self.tick
+        for tag in ("color_range", "color_primaries", "color_trc", "colorspace"):
+            setattr(target, tag, getattr(source, tag))
+        if source.sample_aspect_ratio:
+            shape = source.sample_aspect_ratio
+            target.sample_aspect_ratio = 1 / shape if round(frame.rotation / 90) % 2 else shape
+        self._range, self._space = frame.color_range, self._matrix(frame)
+        return stream
+
+    def _encode(self, pts: int, duration: int, done: FilmResult) -> None:
+        from av.video.frame import VideoFrame
+
+        assert self.last is not None
+        assert self.encoder is not None
+        deep = self.last.dtype == np.uint16
+        rgb = VideoFrame.from_ndarray(self.last, format="rgb48le" if deep else "rgb24")
+        frame = rgb.reformat(
+            format=self.encoder.codec_context.pix_fmt,
+            dst_colorspace=self._space,
+            src_color_range=_FULL,
+            dst_color_range=self._range or None,
+            interpolation="BICUBIC",
+        )
+        frame.pts, frame.time_base = pts, self.tick
+        if duration:
+            frame.duration = duration
+        self.result.mux(self.encoder.encode(frame))
+        done.frames += 1
+
+
+def _is_cover(stream: "Stream") -> bool:
+    import av
+
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,489 @@
+"""Many files in one run: which, where to, and what became of each."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import hazy_photograph
+from kddn import Dehazer
+from kddn.batch import run as batch
+from kddn.batch.run import Destination
+from kddn.errors import KddnError
+
+
+def kddn(*arguments, cwd, **options):
+    command = [sys.executable, "-m", "kddn", "dehaze", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, check=False, **{"text": True, **options}
+    )
+
+
+def paths(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Pictures of equal names in nested folders, and what is no picture."""
+    root = tmp_path / "in"
+    for name in ("a.jpg", "a.png", "one/a.jpg", "one/deep/a.jpg", "two/a.jpg"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hazy_photograph(40, 30).save(path)
+    (root / "notes.txt").write_text("no picture")
+    (root / ".hidden.jpg").write_bytes(b"")
+    hazy_photograph(40, 30).save(root / "old-dehazed.jpg")
+    return root
+
+
+def planned(destination, *arguments, **options):
+    jobs = Destination(**destination).jobs(batch.find(list(map(str, arguments)), **options))
+    return {str(job.source): str(job.output) for job in jobs}
+
+
+def test_folders_give_their_pictures_but_not_earlier_results(tree):
+    assert [path.name for path in batch.find([str(tree)]).pictures] == ["a.jpg", "a.png"]
+    found = batch.find([str(tree)], recursive=True).pictures
+    assert [str(path.relative_to(tree)) for path in found] == [
+        "a.jpg", "a.png", "one/a.jpg", "one/deep/a.jpg", "two/a.jpg",
+    ]  # fmt: skip
+
+
+def test_results_among_the_pictures_are_left_alone(tree):
+    before = batch.find([str(tree)], recursive=True).pictures
+    for output in ("clear", "clear/{stem}_c{suffix}"):
+        result = tree / "clear/deep/a.jpg"
+        result.parent.mkdir(parents=True)
+        shutil.copy(tree / "a.jpg", result)
+        assert batch.find([str(tree)], recursive=True).pictures == [
+            *before[:2],
+            result,
+            *before[2:],
+        ]
+        there = Destination(output=str(tree / output))
+        assert batch.find([str(tree)], there, recursive=True).pictures == before
+        shutil.rmtree(tree / "clear")
+    assert batch.find([str(tree / "*.jpg")]).pictures == [tree / "a.jpg"]
+    other = Destination(suffix="_c")
+    assert batch.find([str(tree)], other).pictures == before[:2]
+
+
+def test_any_failure_is_a_row_that_names_the_file(tree, monkeypatch):
+    def fail(self, path, *arguments, **options):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(Dehazer, "process", fail)
+    jobs = Destination().jobs(batch.find([str(tree)]))
+    errors = [row.error for _, row in batch.run(Dehazer(), jobs)]
+    assert errors == [f"{tree / name}: RuntimeError: out of luck" for name in ("a.jpg", "a.png")]
+
+
+def test_the_tree_is_mirrored(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert planned({"output": "out"}, "in", recursive=True) == {
+        "in/a.jpg": "out/a.jpg",
+        "in/a.png": "out/a.png",
+        "in/one/a.jpg": "out/one/a.jpg",
+        "in/one/deep/a.jpg": "out/one/deep/a.jpg",
+        "in/two/a.jpg": "out/two/a.jpg",
+    }
+    assert planned({"output": "out"}, "in/one/a.jpg", tree / "two/a.jpg") == {
+        "in/one/a.jpg": "out/one/a.jpg",
+        str(tree / "two/a.jpg"): "out/two/a.jpg",
+    }
+    assert planned({"output": "out"}, "in/*/a.jpg") == {
+        "in/one/a.jpg": "out/one/a.jpg",
+        "in/two/a.jpg": "out/two/a.jpg",
+    }
+
+
+def test_where_one_picture_goes(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = "in/a.jpg"
+    for destination, expected in [
+        ({}, "in/a-dehazed.jpg"),
+        ({"suffix": "_clear"}, "in/a_clear.jpg"),
+        ({"format": "png"}, "in/a-dehazed.png"),
+        ({"format": ".webp", "output": "out/"}, "out/a.webp"),
+        ({"output": "b.png"}, "b.png"),
+        ({"output": "in", "format": "bmp"}, "in/a.bmp"),
+        ({"in_place": True}, "in/a.jpg"),
+        ({"output": "{folder}/{model}/{stem}{suffix}", "model": "m"}, "in/m/a.jpg"),
+    ]:
+        assert planned(destination, one) == {one: expected}
+
+
+@pytest.mark.parametrize("output", ["in", "./in/../in/a.jpg", "{folder}/{stem}{suffix}"])
+def test_no_result_replaces_its_picture_unasked(tree, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KddnError, match=r"in/a.jpg would be replaced .* or say --in-place"):
+        planned({"output": output}, "in/a.jpg")
+
+
+def test_no_two_results_go_to_one_place(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert planned({"output": "out", "format": "png"}, "in") == {
+        "in/a.jpg": "out/a.jpg.png",
+        "in/a.png": "out/a.png",
+    }
+    with pytest.raises(KddnError, match=r"in/a.jpg and in/one/a.jpg would both become all/a.jpg"):
+        planned({"output": "all/{stem}{suffix}"}, "in", recursive=True)
+
+
+@pytest.mark.parametrize(
+    ("destination", "cause"),
+    [
+        ({"in_place": True, "output": "x"}, "leave out --output"),
+        ({"suffix": ""}, "say --in-place"),
+        ({"output": "{name}.jpg"}, r"has \{name\}, but there are only \{folder\}"),
+        ({"output": "{stem"}, "is no template"),
+        ({"output": "{}.jpg"}, r"has \{\}, but there are only"),
+        ({"suffix": "a/b"}, "is no part of a file's name"),
+    ],
+)
+def test_impossible_destinations_are_refused(destination, cause):
+    with pytest.raises(KddnError, match=cause):
+        Destination(**destination)
+
+
+def test_what_matches_nothing_is_an_error(tmp_path):
+    with pytest.raises(KddnError, match="matches no file"):
+        batch.find([str(tmp_path / "*.jpg")])
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(KddnError, match="lists no pictures"):
+        batch.read_manifest(tmp_path / "empty.txt")
+    with pytest.raises(KddnError, match="cannot be read as a list"):
+        batch.read_manifest(tmp_path / "none.txt")
+
+
+def test_names_that_look_like_patterns_are_names(tmp_path):
+    hazy_photograph(30, 20).save(tmp_path / "a[1].jpg")
+    assert batch.find([str(tmp_path / "a[1].jpg")]).pictures == [tmp_path / "a[1].jpg"]
+
+
+def test_a_report_has_a_row_a_picture(tree, tmp_path):
+    (tree / "bad.jpg").write_bytes(b"no picture")
+    result = kddn("in", "-r", "-o", "out", "--report", "run.jsonl", "--json", cwd=tmp_path)
+    assert result.returncode == 1
+    text = (tmp_path / "run.jsonl").read_text()
+    assert result.stdout == text
+    rows = {row["input"]: row for row in map(json.loads, text.splitlines())}
+    assert len(rows) == 6
+    bad = rows.pop("in/bad.jpg")
+    assert bad["status"] == "failed"
+    assert "in/bad.jpg" in bad["error"]
+    assert "in/bad.jpg" in result.stderr
+    for row in rows.values():
+        assert row["status"] == "done"
+        assert (row["width"], row["height"]) == (40, 30)
+        assert 0 <= row["haze"] <= 1
+        content = (tmp_path / row["output"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row["sha256"]
+
+
+def test_haze_is_told_from_none(tmp_path):
+    dehazer = Dehazer(working_size=128)
+    rng = np.random.default_rng(0)
+    clear = rng.integers(0, 2, (20, 30, 3)).repeat(4, 0).repeat(4, 1) * 200.0
+    hazes = []
+    for index, t in enumerate((1.0, 0.3)):
+        path = tmp_path / f"{index}.png"
+        Image.fromarray((clear * t + 240 * (1 - t)).round().astype(np.uint8)).save(path)
+        hazes.append(dehazer.process(path, tmp_path / f"{index}-clear.png").haze)
+    assert hazes[0] < 0.15
+    assert hazes[1] > 0.4
+
+
+MANY = 48
+BROKEN = ("text.jpg", "empty.png", "cut.jpg", "pages.gif", "deep/cut.png")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Mixed files in a nested tree of equal names, five of them broken, each in its way."""
+    root = tmp_path_factory.mktemp("many") / "in"
+    rng = np.random.default_rng(0)
+    formats = {"RGB": "jpg", "L": "png", "RGBA": "webp", "P": "png", "CMYK": "jpg"}
+    for index in range(MANY - len(BROKEN)):
+        mode = list(formats)[index % 5]
+        path = root / f"{index // 10}" / ("x" * (index % 2)) / f"{index % 10}.{formats[mode]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        width, height = rng.integers(300, 700, 2)
+        hazy_photograph(int(width), int(height)).convert(mode).save(path)
+    (root / "deep").mkdir()
+    (root / "text.jpg").write_text("no picture")
+    (root / "empty.png").write_bytes(b"")
+    for cut, whole in (("cut.jpg", "0/0.jpg"), ("deep/cut.png", "0/x/1.png")):
+        (root / cut).write_bytes((root / whole).read_bytes()[:-900])
+    frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
+    frames[0].save(root / "pages.gif", save_all=True, append_images=frames[1:])
+    assert len(paths(root)) == MANY
+    return root
+
+
+def test_all_good_files_are_done_and_five_reported(many, tmp_path):
+    result = kddn(many, "-r", "-o", "out", "--report", "run.jsonl", "--jobs", 2, cwd=tmp_path)
+    assert result.returncode == 1
+    expected = sorted(set(paths(many)) - set(BROKEN))
+    assert paths(tmp_path / "out") == expected
+    assert sorted(result.stdout.split()) == [f"out/{name}" for name in expected]
+    rows = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    failed = [row["input"] for row in rows if row["status"] == "failed"]
+    assert sorted(failed) == sorted(str(many / name) for name in BROKEN)
+    for name in BROKEN:
+        assert len(re.findall(rf"kddn: {re.escape(str(many / name))}", result.stderr)) == 1
+    for name in expected:
+        with Image.open(many / name) as hazy, Image.open(tmp_path / "out" / name) as clear:
+            assert clear.size == hazy.size
+            assert clear.format == hazy.format
+            clear.load()
+
+
+def visible(folder):
+    return [folder / name for name in paths(folder) if not Path(name).name.startswith(".")]
+
+
+def test_a_killed_run_goes_on(many, tmp_path):
+    command = [sys.executable, "-m", "kddn", "dehaze", str(many), "-r", "-o", "out"]
+    out = tmp_path / "out"
+    null = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=tmp_path, stdout=null, stderr=null) as process:
+        while len(visible(out)) < 8:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    finished = visible(out)
+    assert 8 <= len(finished) < MANY - len(BROKEN)
+    for path in finished:
+        with Image.open(path) as image:
+            image.load()
+    dates = {path: path.stat().st_ctime_ns for path in finished}
+    someone_elses = out / f".late.jpg.{os.getpid()}-1.part"
+    someone_elses.write_bytes(b"not finished")
+    result = kddn(many, "-r", "-o", "out", "--skip-existing", "--report", "run.jsonl", cwd=tmp_path)
+    assert result.returncode == 1
+    rows = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    states = [row["status"] for row in rows]
+    assert states.count("skipped") == len(finished)
+    assert states.count("done") == MANY - len(BROKEN) - len(finished)
+    assert {path: path.stat().st_ctime_ns for path in finished} == dates
+    assert list(out.rglob("*.part")) == [someone_elses]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path, photo):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    part = photo.with_name(f".photo-dehazed.jpg.{gone.pid}-1.part")
+    part.write_bytes(b"half")
+    Dehazer(working_size=64).file(photo)
+    assert not part.exists()
+
+
+FLAGS = {}
+"""Tests by the flag that they show."""
+
+
+def shows(*flags):
+    def note(test):
+        FLAGS.update(dict.fromkeys(flags, test.__name__))
+        return test
+
+    return note
+
+
+@pytest.fixture
+def folder(tmp_path):
+    hazy_photograph(400, 300).save(tmp_path / "a.jpg", quality=90)
+    hazy_photograph(300, 400).save(tmp_path / "b.png")
+    return tmp_path
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), float)
+
+
+@shows("--output", "--format", "--quiet", "--overwrite", "--suffix")
+def test_names_and_formats(folder):
+    assert kddn("a.jpg", "--output", "x.webp", "--quiet", cwd=folder).stdout == ""
+    with Image.open(folder / "x.webp") as image:
+        assert image.format == "WEBP"
+    assert kddn("a.jpg", "--suffix", "_c", "--format", "png", cwd=folder).stdout == "a_c.png\n"
+    (folder / "a_c.png").write_bytes(b"")
+    assert kddn("a.jpg", "--suffix", "_c", "--format", "png", cwd=folder).returncode == 1
+    more = kddn("a.jpg", "--suffix", "_c", "--format", "png", "--overwrite", cwd=folder)
+    assert more.returncode == 0
+    assert pixels(folder / "a_c.png").shape == (300, 400, 3)
+
+
+@shows("--in-place")
+def test_in_place_replaces_the_picture(folder):
+    before = pixels(folder / "a.jpg")
+    assert kddn("a.jpg", "--in-place", cwd=folder).returncode == 0
+    assert np.abs(pixels(folder / "a.jpg") - before).mean() > 5
+    assert paths(folder) == ["a.jpg", "b.png"]
+
+
+@shows("--skip-existing", "--json")
+def test_skipping_is_told(folder):
+    kddn("a.jpg", cwd=folder)
+    rows = kddn("a.jpg", "b.png", "--skip-existing", "--json", cwd=folder).stdout.splitlines()
+    assert [json.loads(row)["status"] for row in rows] == ["skipped", "done"]
+
+
+@shows("--recursive")
+def test_recursive_goes_deeper(folder):
+    (folder / "in/deep").mkdir(parents=True)
+    shutil.move(folder / "a.jpg", folder / "in/deep/a.jpg")
+    shutil.move(folder / "b.png", folder / "in/b.png")
+    assert kddn("in", "-o", "out", cwd=folder).stdout.split() == ["out/b.png"]
+    more = kddn("in", "-o", "again", "--recursive", cwd=folder).stdout.split()
+    assert more == ["again/b.png", "again/deep/a.jpg"]
+
+
+@shows("--manifest")
+def test_a_manifest_lists_pictures(folder):
+    (folder / "list").mkdir()
+    (folder / "list/files.txt").write_text("# trip\n../a.jpg\n\n../b.png\n")
+    result = kddn("--manifest", "list/files.txt", "-o", "out", cwd=folder)
+    assert result.stdout.split() == ["out/a.jpg", "out/b.png"], result.stderr
+
+
+@shows("--strength", "--model", "--working-size", "--full-resolution")
+def test_settings_change_the_result(folder):
+    results = {}
+    for name, options in {
+        "plain": [],
+        "half": ["--strength", "0.5"],
+        "more": ["--strength", "1.4"],
+        "model": ["--model", "dcp"],
+        "small": ["--working-size", "64"],
+        "full": ["--full-resolution", "--working-size", "64"],
+    }.items():
+        assert kddn("b.png", "-o", f"{name}.png", *options, cwd=folder).returncode == 0
+        results[name] = pixels(folder / f"{name}.png")
+    assert len({result.tobytes() for result in results.values()}) == len(results)
+    hazy = pixels(folder / "b.png")
+    changes = [np.abs(results[name] - hazy).mean() for name in ("half", "plain", "more")]
+    assert changes == sorted(changes)
+    assert kddn("b.png", "--strength", "1.6", cwd=folder).returncode != 0
+
+
+@shows("--device")
+def test_a_missing_device_is_an_error(folder):
+    assert "not available" in kddn("a.jpg", "--device", "cuda", cwd=folder).stderr
+
+
+@shows("--jobs")
+def test_jobs_run_at_the_same_time(folder):
+    together, most = [], []
+
+    class Slow:
+        model = Dehazer("dcp").model
+
+        def process(self, source, output, **options):
+            together.append(source)
+            most.append(len(together))
+            time.sleep(0.1)
+            together.remove(source)
+            raise KddnError("done")
+
+    jobs = [batch.Job(Path(f"{i}"), Path(f"{i}-out")) for i in range(6)]
+    assert len(list(batch.run(Slow(), iter(jobs), threads=3))) == 6
+    assert max(most) == 3
+    assert kddn("a.jpg", "b.png", "--jobs", "2", cwd=folder).returncode == 0
+    assert kddn("a.jpg", "--jobs", "0", cwd=folder).returncode != 0
+
+
+@shows("--compare", "--report")
+def test_before_and_after_and_a_report(folder):
+    result = kddn("a.jpg", "--compare", "--report", "r.jsonl", "-o", "out/a.jpg", cwd=folder)
+    assert result.stdout.split() == ["out/a.jpg", "out/a-compared.jpg"]
+    assert pixels(folder / "out/a-compared.jpg").shape[1] > 800
+    kddn("b.png", "--report", "r.jsonl", cwd=folder)
+    assert len((folder / "r.jsonl").read_text().splitlines()) == 2
+
+
+@shows("--watch")
+def test_watching_takes_files_once_they_are_whole(folder):
+    (folder / "inbox").mkdir()
+    options = ["--watch", "inbox", "-r", "-o", "inbox/out", "--jobs", "2", "--format", "png"]
+    command = [sys.executable, "-m", "kddn", "dehaze", *options]
+    content = (folder / "a.jpg").read_bytes()
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests run in the background, interrupts are ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            (folder / "inbox/a.jpg").write_bytes(content[:-2000])
+            time.sleep(3)
+            assert not (folder / "inbox/out").exists()
+            (folder / "inbox/a.jpg").write_bytes(content)
+            assert process.stdout.readline() == "inbox/out/a.png\n"
+            shutil.copy(folder / "b.png", folder / "inbox/a.png")  # whose result has the name too
+            assert process.stdout.readline() == "inbox/out/a.png.png\n"
+            first = pixels(folder / "inbox/out/a.png")
+            Image.fromarray(255 - pixels(folder / "a.jpg").astype(np.uint8)).save(
+                folder / "inbox/a.jpg"
+            )
+            assert process.stdout.readline() == "inbox/out/a.png\n"
+            assert np.abs(pixels(folder / "inbox/out/a.png") - first).mean() > 20
+            time.sleep(2)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (out, errors) == ("", "")
+    assert process.returncode == 130
+    assert pixels(folder / "inbox/out/a.png").shape == (300, 400, 3)
+
+
+def test_a_pipe_reads_and_writes(folder):
+    content = (folder / "a.jpg").read_bytes()
+    result = kddn("-", cwd=folder, text=False, input=content)
+    assert result.returncode == 0
+    kddn("a.jpg", cwd=folder)
+    assert (folder / "a-dehazed.jpg").read_bytes() == result.stdout
+    as_png = kddn("-", "--format", "png", cwd=folder, text=False, input=content).stdout
+    assert as_png.startswith(b"\x89PNG")
+    assert kddn("-", cwd=folder, input="").stderr == "kddn: nothing came in by the pipe\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        ([], "which pictures?"),
+        (["a.jpg", "--watch", "."], "--watch is for a folder alone"),
+        (["a.jpg", "--in-place", "--compare"], "leaves nothing to compare with"),
+        (["a.jpg", "--in-place", "--skip-existing"], "leaves nothing to tell by"),
+        (["-", "-o", "clear.jpg"], "one picture from a pipe goes to a pipe"),
+        (["a.jpg", "-o", "-"], "one picture from a pipe goes to a pipe"),
+        (["a.jpg", "--report", "b.png/run.jsonl"], "--report b.png/run.jsonl cannot be written"),
+    ],
+)
+def test_contradictions_are_named(folder, arguments, cause):
+    result = kddn(*arguments, cwd=folder)
+    assert result.returncode == 1
+    assert cause in result.stderr
+    assert paths(folder) == ["a.jpg", "b.png"]
+
+
+def test_every_flag_of_the_help_has_its_test(folder):
+    shown = set(re.findall(r"--[a-z][a-z-]+", kddn("--help", cwd=folder).stdout))
+    assert shown - {"--help", "--version"} == set(FLAGS)

@@ -1,0 +1,158 @@
+"""The command line as its users run it."""
+
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from helpers import hazy_photograph
+
+HEAVY = ("torch", "lightning", "torchmetrics", "jsonargparse", "scipy", "onnx")
+
+
+def run(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "kddn", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def imported(*command):
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", *command], capture_output=True, text=True, check=True
+    )
+    return {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("-c", "import kddn"),
+        ("-m", "kddn", "--help"),
+        ("-m", "kddn", "dehaze", "--help"),
+        ("-c", "import kddn, numpy; kddn.dehaze(numpy.zeros((9, 9, 3), 'uint8'))"),
+    ],
+)
+def test_the_runtime_never_loads_the_research_half(command):
+    modules = imported(*command)
+    assert "kddn" in modules
+    for heavy in (*HEAVY, "kddn.research"):
+        assert heavy not in modules
+
+
+def test_importing_kddn_loads_nothing_else():
+    modules = imported("-c", "import kddn")
+    assert not modules & {"numpy", "PIL", "onnxruntime", "cyclopts"}
+
+
+def test_help_names_every_command():
+    result = run("--help")
+    assert result.returncode == 0
+    for command in ("dehaze", "models", "train", "evaluate", "export"):
+        assert command in result.stdout
+
+
+def test_dehaze_writes_beside_the_picture(photo):
+    result = run("dehaze", photo)
+    output = photo.with_name("photo-dehazed.jpg")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{output}\n", "")
+    with Image.open(output) as clear:
+        assert clear.size == (300, 200)
+
+
+def test_output_names_the_file_and_its_format(photo):
+    assert run("dehaze", photo, "-o", photo.parent / "new/clear.png").returncode == 0
+    with Image.open(photo.parent / "new/clear.png") as clear:
+        assert clear.format == "PNG"
+
+
+def test_one_bad_picture_does_not_stop_the_others(photo):
+    folder = photo.parent
+    hazy_photograph(64, 48).save(folder / "other.png")
+    (folder / "bad.jpg").write_text("no picture")
+    result = run("dehaze", photo, folder / "bad.jpg", folder / "no.png", folder / "other.png")
+    assert result.returncode == 1
+    assert sorted(path.name for path in folder.glob("*-dehazed*")) == [
+        "other-dehazed.png",
+        "photo-dehazed.jpg",
+    ]
+    errors = result.stderr.replace("\n", " ")
+    assert "bad.jpg is not a picture" in errors
+    assert "no.png does not exist" in errors
+
+
+def test_nothing_is_overwritten_unless_asked(photo):
+    assert run("dehaze", photo).returncode == 0
+    again = run("dehaze", photo)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert run("dehaze", photo, "--overwrite").returncode == 0
+
+
+def test_strength_zero_changes_nothing(photo):
+    hazy_photograph(90, 60).save(photo.with_suffix(".png"))
+    assert run("dehaze", photo.with_suffix(".png"), "--strength", "0").returncode == 0
+    with Image.open(photo.with_name("photo-dehazed.png")) as clear:
+        assert clear.tobytes() == hazy_photograph(90, 60).tobytes()
+    assert run("dehaze", photo, "--strength", "2").returncode != 0
+
+
+def test_full_resolution_and_model_change_the_result(photo):
+    hazy_photograph(500, 400).save(photo)  # larger than the working size
+    results = set()
+    for name, more in [("a", []), ("b", ["--full-resolution"]), ("c", ["--model", "dcp"])]:
+        output = photo.parent / f"{name}.png"
+        assert run("dehaze", photo, "-o", output, *more).returncode == 0
+        results.add(output.read_bytes())
+    assert len(results) == 3
+
+
+def test_compare_shows_before_and_after(photo):
+    result = run("dehaze", photo, "--compare")
+    sheet = photo.with_name("photo-compared.jpg")
+    assert result.stdout.splitlines()[1] == str(sheet)
+    with Image.open(sheet) as compared:
+        assert compared.width > 600
+        left = compared.crop((0, 28, 300, 228)).convert("L")
+        right = compared.crop((308, 28, 608, 228)).convert("L")
+        assert left.tobytes() != right.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--device", "cuda"], "not available"),
+        (["--model", "nonsense"], "no model 'nonsense'"),
+    ],
+)
+def test_errors_are_one_line(photo, arguments, cause):
+    result = run("dehaze", photo, *arguments)
+    assert result.returncode == 1
+    assert cause in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_models_lists_the_default_first():
+    lines = run("models").stdout.splitlines()
+    assert lines[1].split()[0] == "kddn-photo"
+    assert any(line.split()[0] == "dcp" for line in lines[2:])
+
+
+def test_evaluate_writes_every_figure(nyu, tmp_path):
+    result = run("evaluate", "--root", nyu, "--images", 20, "--model", "dcp", "--output", tmp_path)
+    assert result.returncode == 0, result.stderr
+    summary = (tmp_path / "summary.csv").read_text().splitlines()
+    assert [line.split(",")[2] for line in summary] == ["system", "hazy", "dcp full"]
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == 1 + 2 * 10 * 2
+
+
+def test_train_passes_its_options_on(nyu):
+    result = run("train", "student", "--data.root", nyu, "--nonsense", 1)
+    assert result.returncode != 0
+    assert "nonsense" in result.stderr
+    assert "--model.network" in run("train", "student", "--", "--help").stdout

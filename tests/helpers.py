@@ -1,0 +1,60 @@
+"""What several tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+SHARED = Path(__file__).parents[2] / "shared"
+"""Real data and weights, on machines that have them."""
+
+DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
+
+
+def hazy_photograph(width: int, height: int) -> Image.Image:
+    """Stripes that fade into white towards the top."""
+    t = np.linspace(0.2, 1, height)[:, None, None]
+    stripes = (
+        np.indices((height, width)).sum(axis=0)[..., None] // 16 % 2 * np.array([0.6, 0.4, 0.2])
+    )
+    hazy = stripes * t + (1 - t)
+    return Image.fromarray((hazy * 255).round().astype(np.uint8))
+
+
+def vgg_files(folder, depth):
+    """A VGG of random weights, as torchvision's file, and what it holds."""
+    from kddn.research.nets.vgg import VGG  # not before conftest has hooked what checks shapes
+
+    vgg = VGG(depth)
+    state = {key: torch.randn_like(value) * 0.05 for key, value in vgg.state_dict().items()}
+    # What the real files hold beyond relu5_1, and what tells the two apart.
+    state["features.34.weight" if depth == 19 else "features.28.weight"] = torch.zeros(1)
+    state["classifier.0.weight"] = torch.zeros(1)
+    path = folder / f"vgg{depth}.pth"
+    torch.save(state, path)
+    return path, state
+
+
+def tiny(nyu, folder):
+    """Two steps on tiny pictures, of the teacher too."""
+    teacher = folder / "teacher.yaml"
+    teacher.write_text("data: {epoch_length: 2}\n")
+    return [
+        f"--teacher_recipe={teacher}",
+        f"--data.root={nyu}",
+        "--data.train_scenes=2",
+        "--data.validation_scenes=1",
+        "--data.validation_scales=[0.1]",
+        "--data.epoch_length=2",
+        "--data.batch={size: 1, crop: 32, scales: [0.1, 0.2]}",
+        "--trainer.max_steps=2",
+        "--trainer.accelerator=cpu",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.num_sanity_val_steps=0",
+        f"--trainer.default_root_dir={folder}",
+        "--trainer.logger.class_path=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.init_args={{save_dir: {folder}, name: ''}}",
+    ]

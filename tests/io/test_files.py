@@ -1,0 +1,182 @@
+"""Any picture file in, the same kind of picture file out: a property over sizes, modes, formats."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+
+from helpers import hazy_photograph
+from kddn import Dehazer
+
+MODES = {
+    "JPEG": ("RGB", "L", "CMYK"),
+    "PNG": ("RGB", "RGBA", "L", "LA", "I;16", "P", "1"),
+    "TIFF": ("RGB", "RGBA", "L", "CMYK", "I;16"),
+    "WEBP": ("RGB", "RGBA"),
+    "AVIF": ("RGB", "RGBA"),
+    "BMP": ("RGB", "L"),
+    "PPM": ("RGB", "L"),
+}
+"""Modes that a format holds."""
+
+COMES_BACK = {"P": "RGB", "1": "L"}
+"""Modes that cannot hold new colours."""
+
+METADATA = {
+    "JPEG": {"exif", "icc_profile", "dpi", "xmp"},
+    "PNG": {"exif", "icc_profile", "dpi"},
+    "TIFF": {"exif", "icc_profile", "dpi"},
+    "WEBP": {"exif", "icc_profile", "xmp"},
+    "AVIF": {"exif", "icc_profile", "xmp"},
+}
+"""What a format says beside its pixels."""
+
+PROFILES = {
+    "RGB": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+}
+
+side = st.one_of(st.integers(1, 97), st.sampled_from([1, 2, 3, 7, 251, 509]))
+
+
+@st.composite
+def files(draw):
+    """A picture file with noise in it, and what it says."""
+    name = draw(st.sampled_from(sorted(MODES)))
+    mode = draw(st.sampled_from(MODES[name]))
+    width, height = draw(side), draw(side)
+    rng = np.random.default_rng(draw(st.integers(0, 9)))
+    if mode == "I;16":
+        image = Image.fromarray(rng.integers(0, 65536, (height, width)).astype(np.uint16))
+    else:
+        rgba = rng.integers(0, 256, (height, width, 4)).astype(np.uint8)
+        image = Image.fromarray(rgba).convert(mode)
+    said = METADATA.get(name, set())
+    options = {}
+    if "exif" in said:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Artist] = "Ansel"
+        options["exif"] = exif
+    if "icc_profile" in said and mode in PROFILES:
+        options["icc_profile"] = PROFILES[mode]
+    if "dpi" in said:
+        options["dpi"] = (300, 300)
+    if "xmp" in said:
+        options["xmp"] = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return name, mode, (width, height), options, buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def dehazer():
+    return Dehazer(working_size=48)
+
+
+@settings(max_examples=120)
+@given(files())
+def test_any_file_comes_back_as_its_kind(dehazer, file):
+    name, mode, size, options, content = file
+    with Image.open(io.BytesIO(dehazer(content))) as clear:
+        assert clear.format == name
+        assert clear.size == size
+        assert clear.mode == COMES_BACK.get(mode, mode)
+        clear.load()
+        if mode in ("RGBA", "LA") and name not in ("AVIF", "WEBP"):  # whose files are lossy
+            with Image.open(io.BytesIO(content)) as hazy:
+                alphas = [picture.getchannel("A").tobytes() for picture in (hazy, clear)]
+            assert alphas[0] == alphas[1]
+        if "exif" in options:
+            assert clear.getexif()[ExifTags.Base.Artist] == "Ansel"
+        if "icc_profile" in options:
+            assert clear.info["icc_profile"] == options["icc_profile"]
+        if "dpi" in options:
+            assert [round(float(dots)) for dots in clear.info["dpi"]] == [300, 300]
+        if "xmp" in options:
+            assert clear.info["xmp"].rstrip(b"\0") == options["xmp"]
+
+
+def saved(image, format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def opened(content):
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        return image
+
+
+def turned():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "format"),
+    [
+        ("RGB", {"exif": turned()}, "tiff"),
+        ("RGB", {"exif": turned(), "compression": "tiff_lzw"}, "tiff"),
+        ("P", {"compression": "tiff_lzw"}, "tiff"),
+        ("1", {"compression": "group4"}, "tiff"),
+        ("RGB", {"compression": "jpeg"}, "tiff"),
+        ("RGB", {"exif": turned(), "compression": "tiff_lzw"}, "jpg"),
+    ],
+)
+def test_how_a_tiff_lays_out_its_pixels_stays_behind(dehazer, mode, options, format):
+    image = hazy_photograph(60, 40).convert(mode)
+    content = saved(image, "TIFF", **options)
+    expected = dehazer(opened(content))
+    found = opened(dehazer.encoded(content, format=format))
+    assert found.size == expected.size == ((40, 60) if "exif" in options else (60, 40))
+    difference = np.asarray(found.convert("RGB"), float) - np.asarray(expected.convert("RGB"))
+    assert np.abs(difference).mean() < 3
+    assert not {256, 257, 262, 273, 279} & set(found.getexif()) or format == "tiff"
+
+
+def test_planes_apart_come_together(dehazer):
+    pixels = np.asarray(hazy_photograph(60, 40))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+    found = np.asarray(opened(dehazer(buffer.getvalue())), float)
+    assert np.abs(found - dehazer(pixels)).max() <= 1
+
+
+def test_jpeg_with_a_preview_behind_is_a_jpeg(dehazer):
+    image = hazy_photograph(60, 40)
+    content = saved(image, "MPO", save_all=True, append_images=[image.resize((30, 20))])
+    assert opened(content).n_frames == 2
+    found = opened(dehazer(content))
+    assert (found.format, found.size) == ("JPEG", (60, 40))
+
+
+@pytest.mark.parametrize(("mode", "key"), [("RGB", (9, 8, 7)), ("L", 9)])
+def test_the_colour_that_is_transparent_stays_so(dehazer, mode, key):
+    image = hazy_photograph(60, 40).convert(mode)
+    image.paste(key, (0, 0, 10, 10))
+    found = opened(dehazer(saved(image, "PNG", transparency=key)))
+    alpha = np.asarray(found.getchannel("A"))
+    assert (alpha[:10, :10] == 0).all()
+    assert (alpha[10:] == 255).all()
+
+
+def test_xmp_of_png_stays(dehazer):
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    content = saved(hazy_photograph(60, 40), "PNG", pnginfo=info)
+    assert opened(dehazer(content)).info["xmp"] == b"<x:xmpmeta/>"
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_webp_without_loss_stays_without(dehazer, lossless):
+    image = hazy_photograph(60, 40)
+    content = saved(image, "WEBP", lossless=lossless, quality=80)
+    same = np.asarray(opened(dehazer(content, strength=0)), float)
+    difference = np.abs(same - np.asarray(opened(content)))
+    assert (difference.max() == 0) == lossless
+    assert difference.mean() < 3

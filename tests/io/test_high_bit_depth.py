@@ -1,0 +1,195 @@
+"""Colour of more than 8 bits a channel: nothing is cut down, nothing is lost."""
+
+import io
+import sys
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, Image, ImageCms
+
+from kddn import Dehazer, ImageError
+from kddn.io import files, high_bit_depth
+from kddn.io import image as images
+from kddn.io.compare import write_comparison
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def gradient(channels, dtype=np.uint16, height=40, width=56):
+    """Steps finer than 8 bits."""
+    ramp = np.linspace(0.2, 0.9, height * width * channels).reshape(height, width, channels)
+    return (ramp * 65535).astype(np.uint16) if dtype == np.uint16 else ramp.astype(dtype)
+
+
+def png(pixels):
+    """A 16-bit PNG with a resolution, a profile and EXIF that says: turn right."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Ansel"
+    exif[ExifTags.Base.Orientation] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG", dpi=(300, 300), icc_profile=PROFILE, exif=exif)
+    kept = (b"pHYs", b"iCCP", b"eXIf")
+    chunks = [chunk for chunk in high_bit_depth._chunks(buffer.getvalue()) if chunk[0] in kept]
+    assert len(chunks) == 3
+    content = imagecodecs.png_encode(pixels)
+    return content[:33] + b"".join(high_bit_depth._chunk(*chunk) for chunk in chunks) + content[33:]
+
+
+def tiff(pixels, **options):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, metadata=None, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_16_bit_png_comes_back_upright_with_all_it_had(channels):
+    pixels = gradient(channels)
+    opened = files.open_picture(png(pixels))
+    assert opened.photograph.maximum == 65535
+    same = opened.photograph.rebuild(opened.photograph.pixels)
+    content = opened.encode(same, "PNG")
+    np.testing.assert_array_equal(imagecodecs.png_decode(content), np.rot90(pixels, -1))
+    with Image.open(io.BytesIO(content)) as again:
+        assert again.info["icc_profile"] == PROFILE
+        assert [round(dots) for dots in again.info["dpi"]] == [300, 300]
+        assert again.getexif()[ExifTags.Base.Artist] == "Ansel"
+        assert ExifTags.Base.Orientation not in again.getexif()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate"])
+def test_deep_tiff_comes_back_with_all_it_had(dtype, compression):
+    pixels = gradient(3, dtype)
+    content = tiff(
+        pixels,
+        photometric="rgb",
+        compression=compression,
+        iccprofile=PROFILE,
+        resolution=(240, 240),
+        resolutionunit="INCH",
+        extratags=[(315, "s", 0, "Ansel", True), (700, "B", 5, b"<xmp>", True)],
+    )
+    opened = files.open_picture(content)
+    again = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "TIFF")
+    with tifffile.TiffFile(io.BytesIO(again)) as file:
+        page = file.pages.first
+        np.testing.assert_array_equal(page.asarray(), pixels)
+        assert page.tags[315].value == "Ansel"
+        assert bytes(page.tags[700].value) == b"<xmp>"
+        assert bytes(page.tags[34675].value) == PROFILE
+        assert page.tags[282].value[0] / page.tags[282].value[1] == pytest.approx(240)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_applied_as_pillow_does(orientation):
+    pixels = gradient(3)
+    content = tiff(pixels, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    found = files.open_picture(content).photograph.pixels
+    shallow = Image.fromarray((pixels // 257).astype(np.uint8))
+    shallow.getexif()[ExifTags.Base.Orientation] = orientation
+    np.testing.assert_array_equal(found // 257, np.asarray(images.upright(shallow)))
+
+
+def test_haze_is_removed_in_all_16_bits():
+    dehazer = Dehazer(working_size=32)
+    clear = imagecodecs.png_decode(dehazer(imagecodecs.png_encode(gradient(3))))
+    assert clear.dtype == np.uint16
+    assert len(np.unique(clear)) > 2000
+
+
+@pytest.mark.parametrize(("format", "mode"), [("JPEG", "RGB"), ("WEBP", "RGB"), ("PNG", None)])
+def test_another_format_gets_what_it_can_hold(format, mode):
+    opened = files.open_picture(
+        tiff(gradient(3, np.float32), photometric="rgb", iccprofile=PROFILE)
+    )
+    content = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == format
+        assert image.info["icc_profile"] == PROFILE
+        if mode is None:
+            assert imagecodecs.png_decode(content).dtype == np.uint16
+        else:
+            assert image.mode == mode
+            wanted = gradient(3, np.float32) * 255
+            assert np.abs(np.asarray(image, float) - wanted).max() < 6
+
+
+def test_exif_of_a_png_goes_into_a_jpeg():
+    opened = files.open_picture(png(gradient(3)))
+    clear = opened.photograph.rebuild(opened.photograph.pixels)
+    with Image.open(io.BytesIO(opened.encode(clear, "JPEG"))) as shallow:
+        assert shallow.getexif()[ExifTags.Base.Artist] == "Ansel"
+
+
+def test_what_a_format_cannot_hold_is_named():
+    opened = files.open_picture(png(gradient(2)))
+    with pytest.raises(ImageError, match="BMP cannot hold"):
+        opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "BMP")
+
+
+def test_inks_are_not_taken_for_light():
+    content = tiff(gradient(4), photometric="separated", compression="deflate")
+    with pytest.raises(ImageError, match="a deep TIFF of kind SEPARATED is not handled"):
+        files.open_picture(content)
+
+
+def test_deep_pictures_are_compared(tmp_path):
+    paths = tmp_path / "before.tiff", tmp_path / "after.png", tmp_path / "both.png"
+    paths[0].write_bytes(tiff(gradient(3, np.float32), photometric="rgb"))
+    Image.fromarray(gradient(1)[..., 0]).save(paths[1])
+    write_comparison(*paths)
+    with Image.open(paths[2]) as sheet:
+        halves = np.split(np.asarray(sheet.convert("L"), float)[40:], [56], axis=1)
+    assert all(20 < half[:, 10:-10].std() < 120 for half in halves)
+
+
+def test_transparency_cannot_become_jpeg():
+    opened = files.open_picture(imagecodecs.png_encode(gradient(4)))
+    with pytest.raises(ImageError, match="JPEG has no transparency"):
+        opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "JPEG")
+
+
+def test_what_pillow_reads_whole_is_left_to_it():
+    for picture, name in [
+        (Image.new("RGB", (8, 8)), "PNG"),
+        (Image.new("RGB", (8, 8)), "TIFF"),
+        (Image.fromarray(np.zeros((8, 8), np.uint16)), "PNG"),
+        (Image.fromarray(np.zeros((8, 8), np.uint16)), "TIFF"),
+        (Image.new("RGB", (8, 8)), "JPEG"),
+    ]:
+        buffer = io.BytesIO()
+        picture.save(buffer, name)
+        assert high_bit_depth.read(buffer.getvalue()) is None
+
+
+def test_damage_and_several_pages_are_named(tmp_path):
+    path = tmp_path / "deep.png"
+    path.write_bytes(imagecodecs.png_encode(gradient(3))[:-500])
+    with pytest.raises(ImageError, match=r"deep.png: its pixels cannot be read"):
+        files.open_picture(path)
+    pages = tiff(np.stack([gradient(3), gradient(3)]), photometric="rgb")
+    with pytest.raises(ImageError, match="several pages"):
+        files.open_picture(pages)
+
+
+def test_a_missing_library_is_named_and_nothing_is_cut_down(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    for content in (png(gradient(3)), tiff(gradient(3), photometric="rgb")):
+        with pytest.raises(ImageError, match=r"pip install 'kddn\[deep\]'"):
+            files.open_picture(content)
+
+
+def test_heic_is_read_and_written(tmp_path):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Ansel"
+    source = Image.fromarray((gradient(3, height=64, width=96) // 257).astype(np.uint8))
+    source.save(tmp_path / "a.heic", exif=exif.tobytes(), quality=95)
+    result = Dehazer(working_size=32).file(tmp_path / "a.heic")
+    with Image.open(result) as clear:
+        assert (clear.format, clear.size) == ("HEIF", (96, 64))
+        assert clear.getexif()[ExifTags.Base.Artist] == "Ansel"

@@ -1,0 +1,200 @@
+"""Haze over photographs whose depth is not known: depths, cameras, batches."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import tiny
+from kddn.errors import DataError
+from kddn.research.data import BatchConfig, HazeConfig, depth
+from kddn.research.data.camera import CameraConfig, compress, photograph
+from kddn.research.data.hazing import add_haze
+from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
+from kddn.research.training.run import train
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def landscape(height=96, width=144):
+    """Blue sky over dark, rough ground, `1 3 h w`."""
+    image = torch.empty(1, 3, height, width)
+    image[:] = torch.tensor([0.5, 0.7, 0.95]).view(3, 1, 1)
+    ground = torch.rand(3, height // 2, width, generator=seeded())
+    image[..., height // 2 :, :] = 0.1 + 0.4 * ground
+    return image
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Ten photographs: some lie, some stand, in two folders, one in grey."""
+    root = tmp_path_factory.mktemp("photos")
+    (root / "more").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        size = (90, 120, 3) if index % 3 else (150, 80, 3)
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+        image = coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        folder = root / "more" if index > 6 else root
+        image.convert("L" if index == 4 else "RGB").save(folder / f"{index}.jpg")
+    return root
+
+
+@pytest.mark.parametrize("kind", [depth.ramp, depth.field, depth.regions, depth.draw_depth])
+def test_depths_are_relative_and_differ_from_image_to_image(kind):
+    clean = landscape().repeat(6, 1, 1, 1)
+    maps = kind(clean, seeded())
+    assert maps.shape == (6, 1, 96, 144)
+    assert 0 <= maps.min() < maps.max() <= 1
+    assert torch.pdist(maps.flatten(1)).median() > 1
+    torch.testing.assert_close(maps, kind(clean, seeded()), rtol=0, atol=0)
+
+
+def test_the_ground_recedes_upwards():
+    maps = depth.ramp(landscape().repeat(20, 1, 1, 1), seeded())
+    middle = maps[..., 72]
+    assert (middle[..., :-1] >= middle[..., 1:]).all()
+    assert (middle[..., 0] > middle[..., -1]).all()
+
+
+def test_the_sky_is_found_above_and_not_below():
+    found = depth.sky(landscape())
+    assert found[..., :40, :].min() > 0.8
+    assert found[..., 56:, :].max() < 0.2
+    upside_down = depth.sky(landscape().flip(-2))
+    assert upside_down.max() < 0.2
+
+
+def test_regions_end_at_the_edges_of_the_picture():
+    image = torch.full((1, 3, 64, 64), 0.2)
+    image[..., 32:] = 0.9
+    steps = torch.cat(
+        [depth.regions(image, seeded(seed)).diff(dim=-1).abs().mean((0, 1, 2)) for seed in range(9)]
+    ).view(9, -1)
+    assert steps.mean(0).argmax().item() == 31
+
+
+@pytest.mark.parametrize("quality", [30, 50, 75, 95])
+@pytest.mark.parametrize("size", [(48, 64), (45, 61)])
+def test_compression_is_jpegs(quality, size):
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3)).astype(np.uint8))
+    original = coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    original.save(file, "JPEG", quality=quality, subsampling=0)
+    expected = np.asarray(Image.open(file)).astype(float)
+    x = torch.from_numpy(np.asarray(original).copy()).permute(2, 0, 1)[None] / 255
+    ours = compress(x, torch.full((1, 1, 1, 1), float(quality)))
+    ours = (ours[0] * 255).round().permute(1, 2, 0).numpy()
+    loss = np.abs(np.asarray(original) - expected).mean()
+    difference = np.abs(ours - expected)
+    assert difference.mean() < 0.5
+    assert np.abs(np.asarray(original) - ours).mean() == pytest.approx(loss, rel=0.1, abs=0.1)
+
+
+def test_a_camera_that_does_nothing_does_nothing():
+    image = landscape()
+    assert photograph(image, CameraConfig(), seeded()) is image
+
+
+def test_cameras_differ_from_image_to_image():
+    images = torch.full((50, 3, 16, 16), 0.5)
+    toned = photograph(images, CameraConfig(gamma=1.5), seeded()).mean((1, 2, 3))
+    assert 0.5**1.5 <= toned.min() < 0.45
+    assert 0.55 < toned.max() <= 0.5 ** (1 / 1.5)
+    noisy = photograph(images, CameraConfig(noise=0.05), seeded()).flatten(1).std(1)
+    assert noisy.min() < 0.01
+    assert 0.04 < noisy.max() < 0.06
+    textured = landscape(16, 16).repeat(50, 1, 1, 1)
+    changed = photograph(textured, CameraConfig(jpeg=0.3), seeded()) != textured
+    assert 5 < changed.flatten(1).any(1).sum() < 25
+
+
+@pytest.mark.parametrize("bad", [{"gamma": 0.5}, {"noise": -1}, {"jpeg": 2}])
+def test_impossible_cameras_are_refused(bad):
+    with pytest.raises(ValueError, match="a camera must"):
+        CameraConfig(**bad)
+
+
+def test_every_fifth_photograph_is_held_back(photos):
+    train_part, held_back = (find_photos(photos, part) for part in ("train", "validation"))
+    assert [len(train_part), len(held_back)] == [8, 2]
+    assert not set(train_part) & set(held_back)
+
+
+def test_photographs_lie_or_stand(photos):
+    loaded = load_photos(find_photos(photos, "train"))
+    assert loaded.lying.shape[1:] == (3, 320, 480)
+    assert loaded.standing.shape[1:] == (3, 480, 320)
+    assert len(loaded) == 8
+
+
+def test_batches_obey_the_scattering_model_and_some_images_are_clear(photos):
+    config = HazeConfig(beta=(0.5, 2), airlight=(0.6, 0.9), tint=0.05, clear=0.4)
+    data = HazedPhotos(
+        load_photos(find_photos(photos, "train")),
+        BatchConfig(size=20, crop=96, scales=(0.2, 0.3)),
+        config,
+        seed=0,
+        length=1,
+    )
+    batch = data.batch(0)
+    t = batch.transmission
+    clear = (t > 0.9999).flatten(1).all(1)
+    assert 3 < clear.sum() < 14
+    torch.testing.assert_close(batch.hazy[clear], batch.clean[clear], rtol=0, atol=0)
+    airlight = (batch.hazy - batch.clean * t) / (1 - t)
+    thick = (t < 0.7).expand_as(airlight)
+    for image in (~clear).nonzero()[:, 0]:
+        for channel in range(3):
+            values = airlight[image, channel][thick[image, channel]]
+            assert values.numel() == 0 or values.max() - values.min() < 1e-3
+    shapes = {data.batch(number).clean.shape[-2:] for number in range(8)}
+    assert {height > width for height, width in shapes} == {True, False}
+
+
+def haze_over(clean, **config):
+    """Haze of airlight 0.9 over an image, thicker downwards."""
+    distance = torch.linspace(0.1, 1, clean.shape[-2]).view(1, 1, -1, 1).expand_as(clean[:, :1])
+    haze = HazeConfig(airlight=(0.9, 0.9), beta=(4, 4), **config)
+    return add_haze(clean, distance, haze, seeded())
+
+
+def test_far_haze_is_bluer_by_angstroms_law():
+    clean = landscape()
+    pair = haze_over(clean, angstrom=2.0)
+    seen = ((pair.hazy - 0.9) / (clean - 0.9)).where((clean - 0.9).abs() > 0.2, torch.nan)
+    red, green, blue = (-seen[0].log()).unbind()  # optical depths
+    exponents = [
+        torch.nanmedian((optical_depth / green).log()) / np.log(549 / wavelength)
+        for optical_depth, wavelength in ((red, 611), (blue, 464))
+    ]
+    assert exponents[0] == pytest.approx(exponents[1].item(), abs=1e-3)
+    assert 0 < exponents[0] < 2
+    known = green.isfinite()
+    torch.testing.assert_close((-green).exp()[known], pair.transmission[0, 0][known])
+
+
+def test_what_the_haze_hides_stays_hazy():
+    clean = landscape()
+    pair = haze_over(clean, floor=0.2)
+    t = pair.transmission.expand_as(clean)
+    assert 0.1 < (t < 0.2).float().mean() < 0.9
+    torch.testing.assert_close(pair.clean[t > 0.2], clean[t > 0.2])
+    expected = 0.9 + (pair.hazy - 0.9) / 0.2
+    torch.testing.assert_close(pair.clean[t < 0.2], expected[t < 0.2])
+
+
+def test_training_mixes_scenes_and_photographs(photos, nyu, tmp_path):
+    config = f'--data.photos={{"root": "{photos}", "share": 0.5, "haze": {{"clear": 0.2}}}}'
+    weights = train("student", [*tiny(nyu, tmp_path), config])
+    assert "psnr@photos" in (weights.parent / "metrics.csv").read_text()
+
+
+def test_a_folder_without_photographs_is_named(tmp_path):
+    with pytest.raises(DataError, match="holds 0 photographs"):
+        find_photos(tmp_path, "train")

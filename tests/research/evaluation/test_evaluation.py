@@ -1,0 +1,300 @@
+"""What the figures are means of, what their intervals resample, and which protocol they follow."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import nn
+
+from helpers import vgg_files
+from kddn.errors import DataError, KddnError, ModelError
+from kddn.inference.models import find_model
+from kddn.research.data import load_nyu, sots_pair
+from kddn.research.data.sets import DATA_SETS, Case
+from kddn.research.data.sets.nyu import nyu_cases
+from kddn.research.data.sets.outdoor import RULES, outdoor_pairs
+from kddn.research.evaluation.evaluate import evaluate, find_systems, score
+from kddn.research.evaluation.metrics import psnr, ssim
+from kddn.research.evaluation.protocols import PROTOCOLS
+from kddn.research.evaluation.scores import Score, estimate, summarize
+from kddn.research.nets import Teacher, TeacherConfig
+from kddn.research.nets.baselines import AODNet
+from kddn.research.nets.checkpoints import save_network
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Six photographs, two of which are held back; one of those stands."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+        coarse.resize((90, 120) if index == 5 else (120, 90)).save(root / f"{index}.png")
+    return root
+
+
+def test_the_hazy_input_scores_what_the_metrics_say(nyu):
+    scores = list(score({"hazy": lambda hazy: hazy}, nyu_cases(nyu, scenes=1)))
+    assert [s.image for s in scores] == [f"1350_{haze}" for haze in range(1, 11)]
+    pair = sots_pair(load_nyu(nyu, [1350]), 0, 4)
+    assert scores[3].figures["psnr"] == pytest.approx(psnr(pair.hazy, pair.clean).item(), abs=1e-4)
+    assert scores[3].figures["ssim"] == pytest.approx(ssim(pair.hazy, pair.clean).item(), abs=1e-4)
+    assert scores[0].figures["psnr"] > scores[9].figures["psnr"]
+
+
+def test_means_are_over_images():
+    values, images = np.array([20.0, 30.0]), np.array([9, 1])
+    mean, low, high = estimate(values, images)
+    assert mean == pytest.approx(21)
+    assert (low, high) == (20, 30)
+
+
+def test_models_of_one_name_are_told_apart(tmp_path):
+    paths = [str(tmp_path / folder / "weights.safetensors") for folder in "ab"]
+    for path in paths:
+        save_network(AODNet(), Path(path))
+    systems = dict(find_systems([*paths, paths[0]]))
+    assert list(systems) == ["hazy", *paths]
+    ours = str(find_model("kddn-small").path)
+    systems = dict(find_systems(["kddn-small", ours], both_paths=False))
+    assert list(systems) == ["hazy", "kddn-small @320", f"{ours} @320"]
+    with pytest.raises(ModelError, match="PyTorch has no device 'coreml' here; use auto"):
+        dict(find_systems(paths, "coreml"))
+
+
+def test_intervals_resample_scenes_not_images():
+    def row(scene, haze, psnr, ssim, seconds):
+        figures = {"psnr": psnr, "ssim": ssim}
+        return Score("nyu", "full", "a", scene, f"{scene}_{haze}", figures, seconds)
+
+    rows = [row("1", haze, 20.0 + haze, 0.5, 0.1) for haze in range(1, 11)]
+    (alone,) = summarize(rows)
+    assert alone.figures["psnr"] == pytest.approx((25.5, 25.5, 25.5))
+    rows += [row("2", haze, 30.0 + haze, 0.9, 0.3) for haze in range(1, 11)]
+    (both,) = summarize(rows)
+    assert both.images == 20
+    assert both.figures["psnr"] == pytest.approx((30.5, 25.5, 35.5))
+    assert both.figures["ssim"].mean == pytest.approx(0.7)
+    assert both.seconds == pytest.approx(0.2)
+    rows.append(row("3", 1, float("inf"), 1.0, 0.3))
+    assert summarize(rows)[0].figures["psnr"].mean == pytest.approx((255 + 355 + 100) / 21)
+
+
+@pytest.fixture
+def images():
+    """A prediction that leaves [0, 1], and the truth, `h w 3`."""
+    rng = np.random.default_rng(0)
+    truth = ndimage.gaussian_filter(rng.random((530, 300, 3)), (2, 2, 0)).astype(np.float32)
+    truth = ((truth - truth.min()) / (truth.max() - truth.min())).astype(np.float32)
+    return (1.2 * truth - 0.1 + rng.normal(0, 0.03, truth.shape)).astype(np.float32), truth
+
+
+def tensor(image):
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
+
+
+GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+
+
+def independent(name, image, truth):
+    """The protocols again, by scikit-image and scipy."""
+    clamped = image.clip(0, 1)
+
+    def similarity(x, y, **options):
+        return structural_similarity(x, y, data_range=1, channel_axis=2, **options)
+
+    if name == "full":
+        return clamped, similarity(clamped, truth, **GAUSSIAN)
+    if name == "kddn":
+        eight_bit = (clamped * 255).astype(np.uint8) / np.float32(255)
+        return eight_bit, similarity(eight_bit, truth, win_size=7)
+    if name == "grid":
+        return image, similarity(clamped, truth, win_size=7)
+    if name == "dehazeformer":  # 300 / 256 rounds to 1; of twice the size, to 2
+        return clamped, similarity(clamped, truth, **GAUSSIAN)
+    padded = [np.pad(x, ((10, 10), (10, 10), (0, 0))) for x in (clamped, truth)]  # zeros
+    _, local = similarity(*padded, full=True, **GAUSSIAN)
+    return clamped, local[10:-10, 10:-10].mean()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_protocols_equal_an_independent_computation(images, name):
+    image, truth = images
+    got = PROTOCOLS[name].measure(tensor(image), tensor(truth))
+    judged, expected = independent(name, image, truth)
+    assert got[0].item() == pytest.approx(
+        peak_signal_noise_ratio(truth, judged, data_range=1), abs=1e-4
+    )
+    assert got[1].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_dehazeformers_ssim_is_of_a_smaller_image(images):
+    image, truth = (np.kron(x, np.ones((2, 2, 1), np.float32)) for x in images)
+    _, got = PROTOCOLS["dehazeformer"].measure(tensor(image), tensor(truth))
+    # Clamping before averaging, of pixels that come in equal fours.
+    assert got.item() == pytest.approx(independent("full", *images)[1], abs=1e-4)
+
+
+def test_kddns_protocol_gives_the_network_multiples_of_4(images):
+    seen = []
+
+    def system(hazy):
+        seen.append(tuple(hazy.shape[-2:]))
+        return hazy
+
+    case = Case("x", "1", "1", tensor(images[1]), tensor(images[1]))
+    odd = Case("x", "2", "2", case.hazy[..., :299], case.clean[..., :299])
+    (result,) = score({"same": system}, [odd], ["kddn"])
+    assert seen == [(530, 299), (528, 296)]
+    assert 30 < result.figures["psnr"] < 70
+
+
+def test_outdoor_hazes_are_of_their_rules_and_always_the_same(photos):
+    pairs = list(outdoor_pairs(photos))
+    assert [rule for _, rule, _ in pairs] == list(RULES) * 2
+    assert pairs[0][2].clean.shape == (1, 3, 320, 480)
+    assert pairs[-1][2].clean.shape == (1, 3, 480, 320)
+    for (_, rule, pair), (_, _, again) in zip(pairs, outdoor_pairs(photos), strict=True):
+        torch.testing.assert_close(pair.hazy, again.hazy, rtol=0, atol=0)
+        t = pair.transmission
+        assert 0 < t.min() <= t.max() <= 1
+        assert (t.max() - t.min() > 0.1) == (rule != "even")
+        airlight = (pair.hazy - pair.clean * t) / (1 - t)
+        thick = (t < t.median()).expand_as(airlight) if rule != "even" else airlight < 2
+        assert 0.6 < airlight[thick].min() <= airlight[thick].max() < 1
+
+
+def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
+    real = tmp_path / "real"
+    real.mkdir()
+    gradient = np.linspace(0, 255, 64 * 48).reshape(48, 64, 1).repeat(3, 2).astype(np.uint8)
+    Image.fromarray(gradient).save(real / "a.png")
+    data = {"nyu": nyu, "outdoor": photos, "clear": photos, "real": real}
+    summaries = evaluate(
+        data,
+        ["dcp"],
+        protocols=["full", "grid"],
+        metrics=["ms-ssim", "ciede2000"],
+        vgg=vgg_files(tmp_path, 16)[0],
+        output=tmp_path / "out",
+        images=1,
+    )
+    rows = {(s.data, s.protocol, s.system): s for s in summaries}
+    assert set(rows) == {
+        (data, protocol, system)
+        for data in ("nyu", "outdoor", "clear")
+        for protocol in ("full", "grid")
+        for system in ("hazy", "dcp full")
+    }
+    assert rows["clear", "full", "hazy"].figures["psnr"].mean == 100
+    nothing_lost = rows["clear", "full", "hazy"].figures
+    assert nothing_lost["ms-ssim"].mean == pytest.approx(1)
+    assert nothing_lost["ciede2000"].mean == nothing_lost["vgg"].mean == 0
+    with (tmp_path / "out/summary.csv").open() as file:
+        first = next(csv.DictReader(file))
+    assert (
+        float(first["ciede2000_low"]) <= float(first["ciede2000"]) <= float(first["ciede2000_high"])
+    )
+    page = (tmp_path / "out/summary.md").read_text().splitlines()
+    assert len({line.count("|") for line in page}) == 1
+    assert page[-1].startswith("| clear | grid | dcp full | 1 | ")
+    record = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert record["models"] == {"dcp": None}
+    assert record["versions"]["torch"] == torch.__version__
+    assert {name: of["images"] for name, of in record["data"].items()} == dict.fromkeys(data, 1)
+    assert len({of["sha256"] for of in record["data"].values()}) == 4
+    with (tmp_path / "out/looks.csv").open() as file:
+        looks = {line["system"]: line for line in csv.DictReader(file)}
+    assert float(looks["hazy"]["contrast"]) == 1
+    page = (tmp_path / "out/looks.md").read_text().splitlines()
+    assert len({line.count("|") for line in page}) == 1
+    assert page[-1].startswith("| real | dcp full | 1 | x")
+    assert float(looks["hazy"]["saturated"]) == 0
+    assert float(looks["dcp full"]["dark_channel"]) < float(looks["hazy"]["dark_channel"])
+    assert "x1.00" in capsys.readouterr().out
+
+
+def test_a_teacher_is_judged_by_what_it_was_given(nyu, tmp_path):
+    torch.manual_seed(0)
+    teacher = Teacher(TeacherConfig(width=8))
+    save_network(teacher, tmp_path / "teacher.safetensors")
+    summaries = evaluate({"nyu-clear": nyu}, [str(tmp_path / "teacher.safetensors")], images=1)
+    unchanged, reconstructed = (s.figures["psnr"].mean for s in summaries)
+    clean = load_nyu(nyu, [1350]).clean.float() / 255
+    with torch.inference_mode():
+        expected = psnr(teacher.eval()(clean).clamp(0, 1), clean)
+    assert unchanged == 100
+    assert reconstructed == pytest.approx(expected.item(), abs=1e-3)
+
+
+def test_weights_run_in_pytorch(nyu, tmp_path):
+
+    network = AODNet()
+    for parameter in network.parameters():
+        nn.init.zeros_(parameter)
+    save_network(network, tmp_path / "mine.safetensors")
+    summaries = evaluate({"nyu": nyu}, [str(tmp_path / "mine.safetensors")], images=2)
+    assert [s.system for s in summaries] == ["hazy", "mine"]
+    # K is 0: the picture becomes white.
+    pair = sots_pair(load_nyu(nyu, [1350]), 0, 1)
+    white = psnr(torch.ones_like(pair.clean), pair.clean).item()
+    assert summaries[1].figures["psnr"].mean == pytest.approx(white, abs=1e-3)
+
+
+def test_what_is_unknown_is_named_with_what_is_known(nyu, tmp_path):
+    with pytest.raises(KddnError, match="no data set 'sots'; there are nyu, outdoor"):
+        evaluate({"sots": nyu}, ["dcp"])
+    with pytest.raises(KddnError, match="no metric 'lpips'; there are ms-ssim"):
+        evaluate({"nyu": nyu}, ["dcp"], metrics=["lpips"])
+    with pytest.raises(KddnError, match="no protocol 'mine'; there are full, kddn"):
+        evaluate({"nyu": nyu}, ["dcp"], protocols=["mine"])
+    with pytest.raises(DataError, match="holds no images"):
+        list(DATA_SETS["real"].cases(tmp_path))
+
+
+def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    seen = []
+
+    def fade(image):
+        seen.append(image)
+        return 1.25
+
+    monkeypatch.setitem(sys.modules, "pyfade", SimpleNamespace(fade=fade))
+    evaluate({"real": tmp_path}, ["dcp"], output=tmp_path / "out")
+    assert seen[0].dtype == np.uint8
+    np.testing.assert_array_equal(seen[0], np.asarray(Image.open(tmp_path / "a.png")))
+    assert "1.25" in capsys.readouterr().out
+    with (tmp_path / "out/looks.csv").open() as file:
+        assert [line["fade"] for line in csv.DictReader(file)] == ["1.25", "1.25"]
+    monkeypatch.setitem(sys.modules, "pyfade", None)
+    evaluate({"real": tmp_path}, ["dcp"])
+    assert "FADE" not in capsys.readouterr().out
+
+
+def test_full_resolution_can_be_left_out(tmp_path):
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    for asked, systems in ((True, 3), (False, 2)):
+        folder = tmp_path / "out" / str(asked)
+        evaluate({"real": tmp_path}, ["kddn-small"], full_resolution=asked, output=folder)
+        assert len((folder / "looks.csv").read_text().splitlines()) == 1 + systems
+
+
+def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(KddnError, match=r"b\.png"):
+        evaluate({"real": tmp_path}, ["dcp"], output=tmp_path / "out")
+    with (tmp_path / "out/looks.csv").open() as file:
+        assert [(row["image"], row["system"]) for row in csv.DictReader(file)] == [
+            ("a", "hazy"),
+            ("a", "dcp full"),
+        ]

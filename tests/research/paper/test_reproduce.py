@@ -1,0 +1,232 @@
+"""The paper's tables: trained, measured and laid beside it."""
+
+import csv
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from helpers import SHARED, vgg_files
+from kddn.cli import app
+from kddn.errors import DataError, KddnError
+from kddn.research.evaluation.scores import Score
+from kddn.research.nets import StudentConfig, Teacher
+from kddn.research.nets.baselines import GFN, AODNet, GridDehazeNet
+from kddn.research.nets.checkpoints import load_network, save_network
+from kddn.research.paper.ablations import compare, markdown, reproduce
+from kddn.research.paper.runs import Runs
+from kddn.research.paper.systems import reproduce_systems
+from kddn.research.paper.tables import TABLE1, TABLE2, TABLE3, TABLE4, TABLES
+from kddn.research.training.run import find_recipe
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A file that makes every run two steps on tiny pictures."""
+    changes = {
+        "data": {
+            "train_scenes": 2,
+            "validation_scenes": 1,
+            "validation_scales": [0.1],
+            "epoch_length": 2,
+            "batch": {"size": 1, "crop": 32, "scales": [0.1, 0.2]},
+        },
+        "trainer": {
+            "max_steps": 2,
+            "accelerator": "cpu",
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "log_every_n_steps": 1,
+            "num_sanity_val_steps": 0,
+        },
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(changes))
+    return path
+
+
+def scores(means):
+    """Scores of two scenes with two hazes each, around the mean of each system."""
+    around = [(1, 1, -2.0), (1, 2, -1.0), (2, 1, 1.0), (2, 2, 2.0)]
+    return [
+        Score(
+            "nyu",
+            "full",
+            system,
+            str(scene),
+            f"{scene}_{haze}",
+            {"psnr": mean + offset, "ssim": 0.9},
+            0.1,
+        )
+        for system, mean in means.items()
+        for scene, haze, offset in around
+    ]
+
+
+def test_rows_are_compared_with_the_row_below_in_the_paper():
+    gains = {"baseline": (20, 20), "l1": (21, 22), "l1_perceptual": (21.6, 21.7)}
+    gains |= {"l1_ds": (19, 20), "l1_fmil": (25, 25)}
+    gains |= {"l1_perceptual_fmil": (26, 26), "l1_perceptual_wfmil": (27, 28)}
+    means = {
+        f"{slug}/{seed}": value for slug, pair in gains.items() for seed, value in enumerate(pair)
+    }
+    results = {result.row: result for result in compare(TABLE1, scores(means))}
+    assert results["L1"].psnr == 21.5
+    assert results["L1"].psnr_of_seeds == "21.00 22.00"
+    assert results["L1"].over == "Baseline"
+    assert results["L1"].gain == pytest.approx(1.5)
+    assert results["L1"].paper_gain == pytest.approx(31.23 - 30.52)
+    assert results["L1"].holds == "yes"
+    assert results["L1 + Lp"].over == "L1"
+    assert results["L1 + Lp"].holds == "open"  # one seed against the other
+    assert results["L1 + Lds"].over == "L1 + Lp"
+    assert results["L1 + Lds"].holds == "no"
+    assert results["Baseline"].over == results["Baseline"].holds == ""
+    page = markdown(list(results.values()))
+    assert "| L1 | 21.50 (20.00 to 23.00) | 21.00 22.00 |" in page
+    assert len({line.count("|") for line in page.splitlines()}) == 1
+
+
+def test_table_2_runs_and_goes_on_where_it_stopped(nyu, tmp_path, tiny):
+    runs = Runs(root=nyu, output=tmp_path / "out", seeds=2, network="small", config=[str(tiny)])
+    results = reproduce("table2", runs, scale=0.1, scenes=1)
+    assert [result.row for result in results] == [row.name for row in TABLE2]
+    assert all(np.isfinite(result.psnr) and result.seeds == 2 for result in results)
+    with (tmp_path / "out" / "images.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 10 * 2 * len(TABLE2)
+    made = sorted(path for path in tmp_path.rglob("weights.safetensors"))
+    assert len(made) == 2 * len(TABLE2) + 2  # and the two teachers
+    untouched = {path: path.stat().st_mtime_ns for path in made if "high" not in str(path)}
+    (tmp_path / "out/high/1/weights.safetensors").unlink()
+    again = reproduce("table2", runs, scale=0.1, scenes=1)
+    assert (tmp_path / "out/high/1/weights.safetensors").is_file()
+    assert (tmp_path / "out/high/1/metrics-1.csv").is_file()
+    assert {path: path.stat().st_mtime_ns for path in untouched} == untouched
+    assert again == results
+
+
+def test_the_baseline_keeps_its_blocks_in_every_network(nyu, tmp_path, tiny):
+    runs = Runs(root=nyu, output=tmp_path / "out", network="small", config=[str(tiny)])
+    shapes = [load_network(runs.student(row, 0)).config for row in TABLE1[:2]]
+    expected = StudentConfig(width=32, global_residual=True)
+    assert shapes[1] == expected
+    assert not shapes[0].spatially_weighted
+
+
+def test_a_given_teacher_is_used(nyu, tmp_path, tiny):
+    given = tmp_path / "given.safetensors"
+    save_network(Teacher(), given)
+    runs = Runs(
+        root=nyu, output=tmp_path / "out", config=[str(tiny)], teachers={"teacher": given},
+        vgg=vgg_files(tmp_path, 16)[0],
+    )  # fmt: skip
+    runs.student(TABLE1[-1], 0)
+    config = yaml.safe_load((tmp_path / "out/l1_perceptual_wfmil/0/config.yaml").read_text())
+    assert config["model"]["losses"]["teacher"] == str(given)
+
+
+def test_a_run_of_another_kind_is_not_taken_for_this_one(nyu, tmp_path, tiny):
+    runs = Runs(root=nyu, output=tmp_path / "out", network="small", config=[str(tiny)])
+    made = runs.student(TABLE1[1], 0)
+    assert runs.student(TABLE1[1], 0) == made
+    cause = r"l1/0 was trained in another way \(--budget=0.5, --budget=1.0\)"
+    with pytest.raises(KddnError, match=cause):
+        replace(runs, budget=0.5).student(TABLE1[1], 0)
+
+
+def test_what_is_missing_is_named_first(nyu, tmp_path):
+    runs = Runs(root=nyu, output=tmp_path)
+    with pytest.raises(KddnError, match="give --vgg"):
+        reproduce("table1", runs)
+    with pytest.raises(KddnError, match="no 'table9'; there are table1, table2"):
+        reproduce("table9", runs)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_row_has_its_recipe(table):
+    for row in TABLES[table]:
+        assert find_recipe(row.recipe).is_file()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the paper")
+@pytest.mark.parametrize("table", TABLES)
+def test_figures_are_the_papers(table):
+    paper = (SHARED / "paper/kddn-cvpr2020.txt").read_text()
+    numbers = re.findall(r"\d+\.\d+", paper)
+    for row in TABLES[table]:
+        assert f"{row.psnr:.2f}" in numbers
+        assert f"{row.ssim:.4f}" in numbers
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of every system of Table 3 but one: GridDehazeNet's stand for all others."""
+    save_network(GridDehazeNet(), tmp_path / "any.safetensors")
+    names = ("pdn", "gfn", "epdn", "grid-dehaze-net", "kddn")
+    return dict.fromkeys(names, tmp_path / "any.safetensors")
+
+
+def test_table_3_trains_what_has_no_weights(nyu, tmp_path, tiny, weights, caplog):
+    runs = Runs(root=nyu, output=tmp_path / "out", config=[str(tiny)])
+    placings = reproduce_systems("table3", runs, {"nyu": nyu}, weights, images=2)
+    assert [p.system for p in placings] == [entry.name for entry in TABLE3]
+    assert type(load_network(tmp_path / "out/aod-net/weights.safetensors")) is AODNet
+    first = placings[0]
+    assert (first.data, first.paper_data, first.images) == ("nyu", "sots-indoor", 2)
+    assert first.psnr_difference == pytest.approx(first.psnr.mean - 19.06)
+    assert first.psnr.low <= first.psnr.mean <= first.psnr.high
+    assert "leaves out d-hazy-middlebury (from https://" in caplog.text
+    assert "| aod-net | nyu for sots-indoor | 2 |" in (tmp_path / "out/table.md").read_text()
+    with (tmp_path / "out/table.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert float(row["paper_psnr"]) == 19.06
+    assert float(row["psnr_low"]) <= float(row["psnr"])
+
+
+def test_table_4_trains_on_o_haze_and_quotes_the_teams(tmp_path, tiny):
+    root = tmp_path / "o-haze"
+    for folder, suffix in (("hazy", "hazy"), ("GT", "GT")):
+        (root / folder).mkdir(parents=True)
+        for scene in range(1, 46):
+            pixels = np.random.default_rng(scene).integers(0, 200, (240, 320, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / folder / f"{scene:02}_outdoor_{suffix}.jpg")
+    runs = Runs(
+        ohaze=root, output=tmp_path / "out", config=[str(tiny)], vgg=vgg_files(tmp_path, 16)[0]
+    )
+    save_network(AODNet(), tmp_path / "any.safetensors")
+    others = dict.fromkeys(("grid-dehaze-net", "kddn-wfmil"), tmp_path / "any.safetensors")
+    placings = reproduce_systems("table4", runs, {"o-haze": root}, others)
+    rows = {p.system: p for p in placings}
+    assert list(rows) == [entry.name for entry in TABLE4]
+    assert rows["BJTU"].psnr is None
+    assert rows["BJTU"].paper_psnr == 24.598
+    assert rows["kddn-fmil"].images == 5
+    assert (tmp_path / "out/teacher-ohaze/weights.safetensors").is_file()
+    assert type(load_network(tmp_path / "out/gfn/weights.safetensors")) is GFN
+    config = yaml.safe_load((tmp_path / "out/gfn/config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 26220
+    config = yaml.safe_load((tmp_path / "out/kddn-fmil/config.yaml").read_text())
+    assert config["data"]["ohaze"] == str(root)
+
+
+def test_tables_of_systems_say_what_they_need(nyu, tmp_path, weights):
+    runs = Runs(root=nyu, output=tmp_path / "out")
+    with pytest.raises(DataError, match=r"needs sots-indoor \(from https.* and d-hazy-middlebury"):
+        reproduce_systems("table3", runs, {}, weights)
+    with pytest.raises(KddnError, match="table3 has no system 'dcp'; it has aod-net, pdn"):
+        reproduce_systems("table3", runs, {"nyu": nyu}, {"dcp": tmp_path})
+    without = {name: file for name, file in weights.items() if name != "epdn"}
+    with pytest.raises(KddnError, match="epdn needs a VGG"):
+        reproduce_systems("table3", runs, {"nyu": nyu}, {**without, "aod-net": tmp_path})
+    with pytest.raises(KddnError, match="needs NYU's scenes: give --root"):
+        reproduce("table2", Runs(output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_names_what_is_missing(tmp_path, capsys):
+    with pytest.raises(DataError, match="table4 needs o-haze"):
+        app(["reproduce", "table4", "--output", str(tmp_path)])

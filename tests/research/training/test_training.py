@@ -1,0 +1,233 @@
+"""Training: the schedule, runs that learn, and runs that go on after a stop."""
+
+import csv
+import math
+from unittest.mock import patch
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from kddn.errors import KddnError, ModelError
+from kddn.research.evaluation.metrics import psnr
+from kddn.research.haze import scatter
+from kddn.research.losses.functions import reconstruction
+from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
+from kddn.research.nets.checkpoints import load_network, save_network
+from kddn.research.training.callbacks import CycleAveraging
+from kddn.research.training.module import Optimization
+from kddn.research.training.run import train
+
+
+def test_schedule_is_the_cosine():
+    schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=1)
+    assert schedule.rate(0) == pytest.approx(1e-3)
+    assert schedule.rate(0.5) == pytest.approx((1e-3 + 1e-5) / 2)
+    assert schedule.rate(0.25) == pytest.approx(1e-5 + 0.99e-3 * (1 + math.sqrt(0.5)) / 2)
+    assert schedule.rate(1) == pytest.approx(1e-5)
+
+
+def test_cycles_start_again_and_the_last_one_ends_low():
+    schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=3)
+    assert schedule.rate(1 / 3 - 1e-9) == pytest.approx(1e-5, rel=1e-3)
+    assert schedule.rate(1 / 3 + 1e-9) == pytest.approx(1e-3, rel=1e-3)
+    assert schedule.rate(1) == pytest.approx(1e-5)
+
+
+def test_warmup_rises_from_the_floor():
+    schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=1, warmup=0.1)
+    assert schedule.rate(0) == 1e-5
+    assert 1e-5 < schedule.rate(0.05) < schedule.rate(0.1)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"learning_rate": 0}, {"floor": 1}, {"cycles": 0}, {"warmup": 1.0}]
+)
+def test_impossible_schedules_are_refused(bad):
+    with pytest.raises(ValueError, match="optimization needs"):
+        Optimization(**bad)
+
+
+def options(nyu, folder, steps, *more):
+    return [
+        "--model.network=paper",
+        f"--data.root={nyu}",
+        "--data.train_scenes=4",
+        "--data.validation_scenes=2",
+        "--data.validation_scales=[0.1]",
+        "--data.epoch_length=4",
+        "--data.batch={size: 2, crop: 32, scales: [0.1, 0.2]}",
+        f"--trainer.max_steps={steps}",
+        "--trainer.accelerator=cpu",
+        "--trainer.num_sanity_val_steps=0",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.logger.class_path=lightning.pytorch.loggers.CSVLogger",
+        f"--trainer.logger.init_args={{save_dir: {folder}, name: '', version: ''}}",
+        "--trainer.callbacks.class_path=lightning.pytorch.callbacks.ModelCheckpoint",
+        "--trainer.callbacks.init_args={save_last: true, every_n_train_steps: 1, save_top_k: -1}",
+        "--trainer.callbacks+=lightning.pytorch.callbacks.EMAWeightAveraging",
+        "--trainer.callbacks.init_args={decay: 0.5}",
+        *more,
+    ]
+
+
+def log(folder, column):
+    with (folder / "metrics.csv").open() as file:
+        return [float(row[column]) for row in csv.DictReader(file) if row[column]]
+
+
+@pytest.mark.parametrize("stage", ["teacher", "student"])
+def test_a_run_leaves_weights_logs_and_its_configuration(nyu, tmp_path, stage):
+    pictures = "--trainer.callbacks+=kddn.research.training.callbacks.SamplePictures"
+    weights = train(stage, options(nyu, tmp_path, 4, pictures))
+    network = load_network(weights)
+    assert isinstance(network, Teacher if stage == "teacher" else Student)
+    assert len(log(tmp_path, "loss")) == 4
+    assert log(tmp_path, "lr")[0] > log(tmp_path, "lr")[-1]
+    assert all(math.isfinite(value) for value in log(tmp_path, "psnr@0.1"))
+    assert "epoch_length: 4" in (tmp_path / "config.yaml").read_text()
+    with Image.open(tmp_path / "samples" / "0000004.png") as sheet:
+        assert sheet.width > 3 * 62
+        panels = [sheet.crop((left, 28, left + 62, 74)).tobytes() for left in (0, 70, 140)]
+    assert (panels[0] == panels[2]) == (stage == "teacher")
+    assert panels[1] != panels[2]
+
+
+def test_the_run_averages_its_weights(nyu, tmp_path):
+    averaged = load_network(train("student", options(nyu, tmp_path, 4)))
+    last = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=False)
+    mean, raw = last["state_dict"], last["current_model_state"]
+    name = "backbone.group1.tail.conv.weight"
+    assert not torch.equal(mean[f"network.{name}"], raw[f"network.{name}"])
+    torch.testing.assert_close(averaged.state_dict()[name], mean[f"network.{name}"])
+    beside = load_network(next(tmp_path.rglob("last.safetensors")))
+    torch.testing.assert_close(beside.state_dict(), averaged.state_dict())
+
+
+def test_the_mean_is_of_the_lower_halves_of_the_cycles(nyu, tmp_path):
+    class Watched(CycleAveraging):
+        def _mean(self, mean, weights, count):
+            if weights.shape == (3,):  # of the network's last bias, once an update
+                seen.append((self._trainer.global_step, self.count, weights.clone()))
+            return super()._mean(mean, weights, count)
+
+    seen = []
+    given = options(nyu, tmp_path, 12, "--model.optimization={learning_rate: 1e-3, cycles: 3}")
+    averaging = [given.index(word) for word in given if "EMAWeightAveraging" in word]
+    del given[averaging[0] : averaging[0] + 2]
+    with patch("kddn.research.training.callbacks.CycleAveraging", Watched):
+        path = "--trainer.callbacks+=kddn.research.training.callbacks.CycleAveraging"
+        weights = train("student", [*given, path, "--trainer.callbacks.init_args={every: 1}"])
+    counted = [(step, value) for step, count, value in seen if count]
+    assert [step for step, _ in counted] == [6, 7, 10, 11, 12][: len(counted)]
+    mean = torch.stack([value for _, value in counted]).mean(0)
+    state = load_network(weights).state_dict()
+    torch.testing.assert_close(state["ends.decoder.4.conv.bias"], mean)
+
+
+def test_the_default_log_is_for_tensorboard_and_as_csv(nyu, tmp_path):
+    given = options(nyu, tmp_path, 2, f"--trainer.default_root_dir={tmp_path}")
+    weights = train("student", [word for word in given if "--trainer.logger" not in word])
+    assert len(log(weights.parent, "loss")) == 2
+    assert list(weights.parent.glob("events.out.tfevents.*"))
+    assert (weights.parent / "config.yaml").is_file()
+
+
+def test_a_run_tells_its_pace(nyu, tmp_path):
+    train("student", options(nyu, tmp_path, 6))
+    assert all(rate > 0 for rate in log(tmp_path, "images/s"))
+    left = log(tmp_path, "minutes left")
+    assert left[-1] == 0 < left[-2]
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = load_network(train("student", options(nyu, whole, 7))).state_dict()
+    # In the middle of the second epoch, as if killed there.
+    stop = next(path for path in whole.rglob("*.ckpt") if "step=6" in path.name)
+    resumed = load_network(train("student", options(nyu, parts, 7, f"--resume={stop}")))
+    torch.testing.assert_close(resumed.state_dict(), expected, rtol=0, atol=0)
+    assert log(parts, "loss") == log(whole, "loss")[6:]
+
+
+def test_a_resumed_student_keeps_its_teacher(nyu, tmp_path):
+    teacher = tmp_path / "teacher.safetensors"
+    save_network(Teacher(), teacher)
+    imitate = "--model.losses={imitation: 1.0}"
+    given = f"--model.losses.teacher={teacher}"
+    train("student", options(nyu, tmp_path / "run", 2, imitate, given))
+    (last,) = (tmp_path / "run").rglob("last.ckpt")
+    train("student", options(nyu, tmp_path / "run", 3, imitate, f"--resume={last}"))
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert config["model"]["losses"]["teacher"] == str(teacher)
+    assert not list(tmp_path.rglob("teacher/*"))
+    (tmp_path / "run/config.yaml").unlink()
+    with pytest.raises(KddnError, match="does not say which teacher"):
+        train("student", options(nyu, tmp_path / "run", 4, imitate, f"--resume={last}"))
+
+
+def test_a_teacher_stops_when_it_is_good_enough(nyu, tmp_path):
+    train("teacher", options(nyu, tmp_path, 40, "--model.enough=1.0"))
+    assert len(log(tmp_path, "loss")) == 4  # the first epoch
+
+
+def test_weights_that_do_not_fit_are_refused_before_training(nyu, tmp_path):
+    path = tmp_path / "small.safetensors"
+    save_network(Student(StudentConfig(width=48)), path)
+    with pytest.raises(ModelError, match=r"small.safetensors holds a .*student"):
+        train("student", options(nyu, tmp_path, 1, f"--model.start={path}"))
+
+
+def test_narrower_weights_are_widened_to_start_from(nyu, tmp_path):
+    path = tmp_path / "narrow.safetensors"
+    save_network(Student(StudentConfig(width=16)), path)
+    weights = train("student", options(nyu, tmp_path, 1, f"--model.start={path}"))
+    assert load_network(weights).config == StudentConfig()
+
+
+def test_an_unknown_field_is_named(nyu, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train("student", options(nyu, tmp_path, 1, "--data.epoch_lenght=5"))
+    assert "epoch_lenght" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "network", [Teacher(TeacherConfig(width=4)), Student(StudentConfig(width=4, groups=2))]
+)
+def test_weights_come_back_as_they_were(tmp_path, network):
+    save_network(network, tmp_path / "w.safetensors")
+    again = load_network(tmp_path / "w.safetensors")
+    assert again.config == network.config
+    torch.testing.assert_close(again.state_dict(), network.state_dict())
+
+
+def test_unreadable_weights_are_named(tmp_path):
+    for name in ("no.safetensors", "no.ckpt"):
+        with pytest.raises(ModelError, match=f"{name} does not exist"):
+            load_network(tmp_path / name)
+        (tmp_path / name).write_bytes(b"nothing")
+        with pytest.raises(ModelError, match=f"{name} is not a readable"):
+            load_network(tmp_path / name)
+
+
+def test_a_small_student_learns_one_pair_by_heart():
+    torch.manual_seed(0)
+    clean = torch.rand(1, 3, 5, 5)
+    clean = torch.nn.functional.interpolate(clean, (32, 32), mode="bilinear")
+    t = torch.linspace(0.3, 0.9, 32).view(1, 1, 1, 32)
+    hazy = scatter(clean, t, 0.9)
+    student = Student(StudentConfig(width=16, groups=2, blocks=1, global_residual=True))
+    optimizer = torch.optim.Adam(student.parameters(), lr=4e-3)
+    schedule = Optimization(learning_rate=4e-3, floor=1e-5, cycles=1)
+    for step in range(600):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step / 600)
+        optimizer.zero_grad()
+        reconstruction(student(hazy), clean).backward()
+        optimizer.step()
+    assert psnr(hazy, clean).item() < 15
+    assert psnr(student(hazy), clean).item() > 35
