@@ -177,7 +177,7 @@ def test_damage_and_several_pages_are_named(tmp_path):
 def test_a_missing_library_is_named_and_nothing_is_cut_down(monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     for content in (png(gradient(3)), tiff(gradient(3), photometric="rgb")):
-        with pytest.raises(ImageError, match=r"pip install 'kddn\[deep\]'"):
+        with pytest.raises(ImageError, match=r"pip install 'kddn\[high-bit-depth\]'"):
             files.open_picture(content)
 
 

@@ -232,6 +232,6 @@ def _codecs() -> Any:
         import tifffile  # noqa: F401 - the two come together
     except ImportError as error:
         raise ImageError(
-            "it has more than 8 bits a channel, which needs: pip install 'kddn[deep]'"
+            "it has more than 8 bits a channel, which needs: pip install 'kddn[high-bit-depth]'"
         ) from error
     return imagecodecs
