@@ -17,8 +17,8 @@ from PIL import Image
 
 from helpers import hazy_photograph
 from kddn import Dehazer
-from kddn.batch import run as batch
-from kddn.batch.run import Destination
+from kddn.batch.plan import Destination, Job, find, read_manifest
+from kddn.batch.run import run
 from kddn.errors import KddnError
 
 
@@ -48,35 +48,35 @@ def tree(tmp_path):
 
 
 def planned(destination, *arguments, **options):
-    jobs = Destination(**destination).jobs(batch.find(list(map(str, arguments)), **options))
+    jobs = Destination(**destination).jobs(find(list(map(str, arguments)), **options))
     return {str(job.source): str(job.output) for job in jobs}
 
 
 def test_folders_give_their_pictures_but_not_earlier_results(tree):
-    assert [path.name for path in batch.find([str(tree)]).pictures] == ["a.jpg", "a.png"]
-    found = batch.find([str(tree)], recursive=True).pictures
+    assert [path.name for path in find([str(tree)]).pictures] == ["a.jpg", "a.png"]
+    found = find([str(tree)], recursive=True).pictures
     assert [str(path.relative_to(tree)) for path in found] == [
         "a.jpg", "a.png", "one/a.jpg", "one/deep/a.jpg", "two/a.jpg",
     ]  # fmt: skip
 
 
 def test_results_among_the_pictures_are_left_alone(tree):
-    before = batch.find([str(tree)], recursive=True).pictures
+    before = find([str(tree)], recursive=True).pictures
     for output in ("clear", "clear/{stem}_c{suffix}"):
         result = tree / "clear/deep/a.jpg"
         result.parent.mkdir(parents=True)
         shutil.copy(tree / "a.jpg", result)
-        assert batch.find([str(tree)], recursive=True).pictures == [
+        assert find([str(tree)], recursive=True).pictures == [
             *before[:2],
             result,
             *before[2:],
         ]
         there = Destination(output=str(tree / output))
-        assert batch.find([str(tree)], there, recursive=True).pictures == before
+        assert find([str(tree)], there, recursive=True).pictures == before
         shutil.rmtree(tree / "clear")
-    assert batch.find([str(tree / "*.jpg")]).pictures == [tree / "a.jpg"]
+    assert find([str(tree / "*.jpg")]).pictures == [tree / "a.jpg"]
     other = Destination(suffix="_c")
-    assert batch.find([str(tree)], other).pictures == before[:2]
+    assert find([str(tree)], other).pictures == before[:2]
 
 
 def test_any_failure_is_a_row_that_names_the_file(tree, monkeypatch):
@@ -84,8 +84,8 @@ def test_any_failure_is_a_row_that_names_the_file(tree, monkeypatch):
         raise RuntimeError("out of luck")
 
     monkeypatch.setattr(Dehazer, "process", fail)
-    jobs = Destination().jobs(batch.find([str(tree)]))
-    errors = [row.error for _, row in batch.run(Dehazer(), jobs)]
+    jobs = Destination().jobs(find([str(tree)]))
+    errors = [row.error for _, row in run(Dehazer(), jobs)]
     assert errors == [f"{tree / name}: RuntimeError: out of luck" for name in ("a.jpg", "a.png")]
 
 
@@ -159,17 +159,17 @@ def test_impossible_destinations_are_refused(destination, cause):
 
 def test_what_matches_nothing_is_an_error(tmp_path):
     with pytest.raises(KddnError, match="matches no file"):
-        batch.find([str(tmp_path / "*.jpg")])
+        find([str(tmp_path / "*.jpg")])
     (tmp_path / "empty.txt").write_text("# nothing\n")
     with pytest.raises(KddnError, match="lists no pictures"):
-        batch.read_manifest(tmp_path / "empty.txt")
+        read_manifest(tmp_path / "empty.txt")
     with pytest.raises(KddnError, match="cannot be read as a list"):
-        batch.read_manifest(tmp_path / "none.txt")
+        read_manifest(tmp_path / "none.txt")
 
 
 def test_names_that_look_like_patterns_are_names(tmp_path):
     hazy_photograph(30, 20).save(tmp_path / "a[1].jpg")
-    assert batch.find([str(tmp_path / "a[1].jpg")]).pictures == [tmp_path / "a[1].jpg"]
+    assert find([str(tmp_path / "a[1].jpg")]).pictures == [tmp_path / "a[1].jpg"]
 
 
 def test_a_report_has_a_row_a_picture(tree, tmp_path):
@@ -399,8 +399,8 @@ def test_jobs_run_at_the_same_time(folder):
             together.remove(source)
             raise KddnError("done")
 
-    jobs = [batch.Job(Path(f"{i}"), Path(f"{i}-out")) for i in range(6)]
-    assert len(list(batch.run(Slow(), iter(jobs), threads=3))) == 6
+    jobs = [Job(Path(f"{i}"), Path(f"{i}-out")) for i in range(6)]
+    assert len(list(run(Slow(), iter(jobs), threads=3))) == 6
     assert max(most) == 3
     assert kddn("a.jpg", "b.png", "--jobs", "2", cwd=folder).returncode == 0
     assert kddn("a.jpg", "--jobs", "0", cwd=folder).returncode != 0

@@ -10,7 +10,8 @@ from PIL import Image
 from helpers import DEMO
 from kddn import Dehazer
 from kddn.affine import AffineMap
-from kddn.batch.run import Job, run
+from kddn.batch.plan import Job
+from kddn.batch.run import run
 from kddn.cli import app
 from kddn.errors import ImageError, VideoError
 from kddn.video.film import dehaze_film

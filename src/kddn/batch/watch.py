@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kddn.batch.run import Destination, Found, Job, pictures_of
+from kddn.batch.plan import Destination, Found, Job, pictures_of
 from kddn.errors import KddnError
 from kddn.io import files
 from kddn.video.film import is_film

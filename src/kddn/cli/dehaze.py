@@ -11,9 +11,9 @@ from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from kddn.batch import run as batch
 from kddn.batch import watch as watching
-from kddn.batch.run import Destination, Job, Row, Settings
+from kddn.batch.plan import COMPARED, Destination, Job, find, read_manifest
+from kddn.batch.run import Row, Settings, run
 from kddn.cli import PIPE
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
@@ -117,7 +117,7 @@ def dehaze(
     if pictures == [PIPE]:
         _pipe(dehazer, format, strength, full_resolution=full_resolution)
         return
-    arguments = [*(pictures or []), *(batch.read_manifest(manifest) if manifest else [])]
+    arguments = [*(pictures or []), *(read_manifest(manifest) if manifest else [])]
     if watch is not None and (arguments or in_place):
         raise KddnError("--watch is for a folder alone, whose pictures it leaves as they are")
     if watch is None and not arguments:
@@ -127,7 +127,7 @@ def dehaze(
     if watch is not None:
         work = watching.watch(watch, destination, recursive=recursive)
     else:
-        work = planned = destination.jobs(batch.find(arguments, destination, recursive=recursive))
+        work = planned = destination.jobs(find(arguments, destination, recursive=recursive))
         total = len(planned)
     if in_place and compare:
         raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
@@ -139,7 +139,7 @@ def dehaze(
         skip_existing=skip_existing or watch is not None,
         on_frame=say.frame,
     )
-    rows = batch.run(dehazer, work, settings, threads=jobs)
+    rows = run(dehazer, work, settings, threads=jobs)
     failed = 0
     with ExitStack() as stack:
         log = stack.enter_context(_open_report(report)) if report else None
@@ -202,7 +202,7 @@ class _Say:
         """Write before and after side by side; whether that went well."""
         from kddn.io.compare import write_comparison
 
-        path = job.output.with_stem(job.output.stem.removesuffix(suffix) + batch.COMPARED)
+        path = job.output.with_stem(job.output.stem.removesuffix(suffix) + COMPARED)
         try:
             write_comparison(job.source, job.output, path, overwrite=overwrite)
         except KddnError as error:
