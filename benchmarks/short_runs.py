@@ -1,7 +1,7 @@
 """What holds a student back: short runs of equal length, each with one thing changed.
 
 python benchmarks/short_runs.py NYU OUTPUT [--family unet] [--vgg FILE] [--teacher FILE]
-    [--mentor FILE] [--seeds N] [NAME ...]
+    [--distilled_from FILE] [--seeds N] [NAME ...]
 
 In the family `small`, every run sees 4,008 whole rooms at about a fifth of their size (recipe
 `scaled-down`, preset `small`, L1) unless its change says otherwise, and is measured on all 500
@@ -52,8 +52,8 @@ _SMALL: dict[str, list[str]] = {
     "imitation, pairs of the t-SNE": [_losses(**_IMITATE, pairs="tsne")],
     "imitation, all pairs": [_losses(**_IMITATE, pairs="all")],
     "perceptual and imitation": [_losses(perceptual=1.0, **_IMITATE)],
-    "a mentor": [_losses(mentoring=1.0)],
-    "a mentor and imitation": [_losses(mentoring=1.0, **_IMITATE)],
+    "output distillation": [_losses(output_distillation=1.0)],
+    "output distillation and imitation": [_losses(output_distillation=1.0, **_IMITATE)],
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ FAMILIES = {
 }
 """`small`: equal numbers of images; `unet`: equal time on the machine at hand."""
 
-NEEDS = {"perceptual": "vgg", "imitation": "teacher", "mentoring": "mentor"}
+NEEDS = {"perceptual": "vgg", "imitation": "teacher", "output_distillation": "distilled_from"}
 """The file that a loss needs."""
 
 

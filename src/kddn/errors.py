@@ -18,4 +18,4 @@ class DataError(KddnError):
 
 
 class VideoError(KddnError):
-    """A film cannot be read, handled or written."""
+    """A video cannot be read, handled or written."""

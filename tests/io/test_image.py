@@ -146,6 +146,6 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
 
 def test_animations_are_refused(tmp_path):
     frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
-    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "video.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match="several frames"):
-        files.read(tmp_path / "film.gif")
+        files.read(tmp_path / "video.gif")

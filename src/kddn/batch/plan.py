@@ -12,7 +12,7 @@ from string import Formatter
 from kddn.dehazer import SUFFIX
 from kddn.errors import KddnError
 from kddn.io import files
-from kddn.video.film import CONTAINERS
+from kddn.video.dehaze import CONTAINERS
 
 COMPARED = "-compared"
 """What is added to a file's name for the picture that shows before and after."""
@@ -196,7 +196,7 @@ def find(
 
 
 def pictures_of(folder: Path, destination: Destination, *, recursive: bool) -> Iterator[Path]:
-    """Pictures and films of a folder by name, without hidden files and results.
+    """Pictures and videos of a folder by name, without hidden files and results.
 
     Raises:
         KddnError: If the folder cannot be read.

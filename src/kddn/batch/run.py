@@ -1,4 +1,4 @@
-"""Haze is removed from many pictures and films, and each gets a row that says what became of it."""
+"""Haze is removed from many pictures and videos; a row each says what became of it."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from kddn.batch.plan import Job
 from kddn.dehazer import Dehazer
 from kddn.errors import KddnError, VideoError
-from kddn.video.film import dehaze_film, is_film
+from kddn.video.dehaze import dehaze_video, is_video
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Row:
     sha256: str | None = None
     """Of the result."""
     frames: int | None = None
-    """Of a film."""
+    """Of a video."""
     held: list[float] | None = None
-    """Seconds at which a film's frame was broken, and the one before it was shown on."""
+    """Seconds at which a video's frame was broken, and the one before it was shown on."""
     error: str | None = None
 
     def json(self) -> str:
@@ -54,7 +54,7 @@ class Settings:
     skip_existing: bool = False
     """Whether what has a result is left out, so that a run that was broken off goes on."""
     on_frame: Callable[[int, int], None] | None = None
-    """Called after each frame of a film; see `dehaze_film`."""
+    """Called after each frame of a video; see `dehaze_video`."""
 
     def replaces(self, job: Job) -> bool:
         """Whether a job's result may replace a file."""
@@ -115,7 +115,7 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     if settings.skip_existing and job.output.exists() and not job.again:
         return blank
     began = time.perf_counter()
-    one = _film if is_film(job.source) else _picture
+    one = _video if is_video(job.source) else _picture
     try:
         row = replace(blank, status="done", **one(dehazer, job, settings))
     except Exception as error:  # one bad file does not stop the others, whatever it has
@@ -145,11 +145,11 @@ def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
     return {"width": width, "height": height, "haze": haze, "sha256": done.sha256}
 
 
-def _film(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
-    """Do a film; what a row says of it."""
+def _video(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
+    """Do a video; what a row says of it."""
     if settings.full_resolution:
-        raise VideoError(f"{job.source} is a film; those have no --full-resolution")
-    done = dehaze_film(
+        raise VideoError(f"{job.source} is a video; those have no --full-resolution")
+    done = dehaze_video(
         dehazer,
         job.source,
         job.output,
@@ -158,5 +158,5 @@ def _film(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
         on_frame=settings.on_frame,
     )
     width, height = done.size
-    of_film = {"sha256": done.sha256, "frames": done.frames, "held": done.held}
-    return {"width": width, "height": height, **of_film}
+    of_video = {"sha256": done.sha256, "frames": done.frames, "held": done.held}
+    return {"width": width, "height": height, **of_video}

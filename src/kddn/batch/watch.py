@@ -8,13 +8,13 @@ from pathlib import Path
 from kddn.batch.plan import Destination, Found, Job, pictures_of
 from kddn.errors import KddnError
 from kddn.io import files
-from kddn.video.film import is_film
+from kddn.video.dehaze import is_video
 
 _LOOK_EVERY = 500
 """Milliseconds."""
 
-_FILM_PATIENCE = 5.0
-"""Seconds after which a film that does not change is taken as whole."""
+_VIDEO_PATIENCE = 5.0
+"""Seconds after which a video that does not change is taken as whole."""
 
 _PATIENCE = 30.0
 """Seconds after which a file that does not change is not waited for."""
@@ -92,10 +92,10 @@ class _Sight:
 def is_whole(path: Path, steady: float) -> bool:
     """Whether a file is a picture whose pixels can all be read.
 
-    Of a film only time can tell: the seconds that it has not changed for.
+    Of a video only time can tell: the seconds that it has not changed for.
     """
-    if is_film(path):
-        return steady > _FILM_PATIENCE
+    if is_video(path):
+        return steady > _VIDEO_PATIENCE
     try:
         files.open_picture(path)
     except KddnError:

@@ -18,7 +18,7 @@ from kddn.cli import PIPE
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT
-from kddn.video.film import is_film
+from kddn.video.dehaze import is_video
 
 Flag = Parameter(negative=())
 
@@ -47,13 +47,13 @@ def dehaze(
     json: Annotated[bool, Flag] = False,
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False,
 ) -> None:
-    """Remove haze from pictures and films.
+    """Remove haze from pictures and videos.
 
     `photo.jpg` becomes `photo-dehazed.jpg` beside it. Size, format, depth, orientation, EXIF,
     colour profile and transparency stay. One bad file does not stop the others; the exit status is
     then 1.
 
-    Films (pip install 'kddn[video]') keep their timing, sound and subtitles, and their brightness
+    Videos (pip install 'kddn[video]') keep their timing, sound and subtitles, and their brightness
     does not flicker.
 
     Parameters
@@ -150,7 +150,7 @@ def dehaze(
                 log.flush()
             say.row(row)
             failed += row.status == "failed"
-            if compare and row.status == "done" and not is_film(job.source):
+            if compare and row.status == "done" and not is_video(job.source):
                 failed += not say.compared(job, suffix, overwrite=overwrite or job.again)
     if failed:
         sys.exit(1)
@@ -171,16 +171,16 @@ class _Say:
         self.progress = Progress(*columns, console=self.console, disable=silent, transient=True)
         several = total is not None and total > 1
         self.files = self.progress.add_task("Removing haze", total=total, visible=several)
-        self.film = self.progress.add_task("Frames", total=None, visible=False)
+        self.video = self.progress.add_task("Frames", total=None, visible=False)
 
     def frame(self, number: int, count: int) -> None:
-        """Tell how far a film is."""
-        self.progress.update(self.film, completed=number, total=count or None, visible=True)
+        """Tell how far a video is."""
+        self.progress.update(self.video, completed=number, total=count or None, visible=True)
 
     def row(self, row: Row) -> None:
-        """Tell of one picture or film."""
+        """Tell of one picture or video."""
         self.progress.advance(self.files)
-        self.progress.reset(self.film, visible=False)
+        self.progress.reset(self.video, visible=False)
         if row.held:
             times = ", ".join(f"{seconds:.2f} s" for seconds in row.held[:5])
             more = f" and {len(row.held) - 5} more" if len(row.held) > 5 else ""

@@ -1,57 +1,52 @@
 """The scattering model, RESIDE's indoor haze, and haze density (equations 6 and 7).
 
-Pure functions on NumPy arrays or PyTorch tensors alike: what goes in as one comes out as the same.
 Images are RGB in [0, 1], channels first (`... 3 h w`); maps have one channel (`... 1 h w`).
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-Array = TypeVar("Array", np.ndarray, Tensor)
-Number = TypeVar("Number", float, Tensor)
+Image = Float[Tensor, "*b 3 h w"]
+Map = Float[Tensor, "*b 1 h w"]
 
 
-def transmission(depth: Array, beta: float | Array) -> Array:
+def transmission(depth: Tensor, beta: float | Tensor) -> Tensor:
     """Share of light that reaches the camera: `t = exp(-beta d)`.
 
     Args:
         depth: Distance to the scene, in the unit that `1 / beta` has. RESIDE's is relative to the
             farthest point, in [0, 1].
-        beta: Scattering coefficient, 0 or more; a number or an array that broadcasts.
+        beta: Scattering coefficient, 0 or more; a number or a tensor that broadcasts.
 
     Returns:
         Transmission in (0, 1], shaped like `depth`.
     """
-    if isinstance(depth, Tensor):
-        return torch.exp(-beta * depth)
-    thinned: Array = np.exp(-beta * depth)
-    return thinned
+    return torch.exp(-beta * depth)
 
 
-def scatter(clean: Array, transmission: Array, airlight: float | Array) -> Array:
+def scatter(clean: Image, transmission: Tensor, airlight: float | Tensor) -> Image:
     """Put haze over a clean image by the atmospheric scattering model `I = J t + A (1 - t)`.
 
     Args:
         clean: `J`, RGB in [0, 1], `... 3 h w`.
-        transmission: `t` in [0, 1], `... 1 h w`.
-        airlight: `A` in [0, 1]; a number or an array that broadcasts, as `... 3 1 1`.
+        transmission: `t` in [0, 1], `... 1 h w`, or `... 3 h w` where it depends on the colour.
+        airlight: `A` in [0, 1]; a number or a tensor that broadcasts, as `... 3 1 1`.
 
     Returns:
         The hazy image `I`, shaped like `clean`.
     """
-    hazy: Array = clean * transmission + airlight * (1 - transmission)
-    return hazy
+    return clean * transmission + airlight * (1 - transmission)
 
 
 class Haze(NamedTuple):
-    """How bright the haze is and how thick: numbers, or tensors with one of each an image."""
+    """How bright the haze is and how thick."""
 
-    airlight: Any
+    airlight: float
     """Atmospheric light `A`, the same for red, green and blue, in [0, 1]."""
-    beta: Any
+    beta: float
     """Scattering coefficient per relative depth."""
 
 
@@ -65,16 +60,6 @@ SOTS_INDICES = range(1, 11)
 """The ten hazy images of a SOTS-indoor scene."""
 
 
-def its_haze(airlight_share: Number, beta_share: Number) -> Haze:
-    """Haze as RESIDE's indoor training set (ITS) has it.
-
-    Args:
-        airlight_share: Uniform draw from [0, 1], a number or a tensor.
-        beta_share: Another.
-    """
-    return Haze(_between(ITS_AIRLIGHT, airlight_share), _between(ITS_BETA, beta_share))
-
-
 def sots_haze(index: int) -> Haze:
     """Haze of image `index` (1 to 10) of a scene of RESIDE's indoor test set (SOTS).
 
@@ -86,12 +71,7 @@ def sots_haze(index: int) -> Haze:
     return Haze(airlight=1.0, beta=0.5 + 0.1 * index)
 
 
-def _between(limits: tuple[float, float], share: Number) -> Number:
-    low, high = limits
-    return low + (high - low) * share
-
-
-def normalize(x: Array) -> Array:
+def normalize(x: Map) -> Map:
     """`norm` of equation 7: each map's minimum becomes 0 and its maximum 1.
 
     A constant map has no contrast to stretch and becomes 0 everywhere.
@@ -99,29 +79,24 @@ def normalize(x: Array) -> Array:
     Args:
         x: Maps `... 1 h w`; each is normalised by itself.
     """
-    if isinstance(x, Tensor):
-        low, high = x.amin((-2, -1), keepdim=True), x.amax((-2, -1), keepdim=True)
-        return (x - low) / torch.where(high > low, high - low, 1)
-    low, high = x.min((-2, -1), keepdims=True), x.max((-2, -1), keepdims=True)
-    stretched: Array = (x - low) / np.where(high > low, high - low, 1)
-    return stretched
+    low, high = x.amin((-2, -1), keepdim=True), x.amax((-2, -1), keepdim=True)
+    return (x - low) / torch.where(high > low, high - low, 1)
 
 
-def gray(image: Array) -> Array:
+def gray(image: Image) -> Map:
     """Luma of ITU-R BT.601, `... 3 h w` to `... 1 h w`."""
     red, green, blue = image[..., 0:1, :, :], image[..., 1:2, :, :], image[..., 2:3, :, :]
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def density_from_transmission(transmission: Array) -> Array:
+def density_from_transmission(transmission: Map) -> Map:
     """Haze density `psi1 = norm(1 - t)` (equation 6), in [0, 1], `... 1 h w`."""
     return normalize(1 - transmission)
 
 
-def density_from_residual(hazy: Array, clean: Array) -> Array:
+def density_from_residual(hazy: Image, clean: Image) -> Map:
     """Haze density `psi2 = norm(|gray(I) - gray(J)|)` (equation 6), in [0, 1], `... 1 h w`.
 
     For data without a transmission map.
     """
-    residual: Array = abs(gray(hazy) - gray(clean))
-    return normalize(residual)
+    return normalize((gray(hazy) - gray(clean)).abs())

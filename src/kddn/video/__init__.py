@@ -1,1 +1,1 @@
-"""Films: haze is removed frame by frame, steadily."""
+"""Videos: haze is removed frame by frame, steadily."""

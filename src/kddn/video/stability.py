@@ -1,4 +1,4 @@
-"""Steady films: the affine map of one frame goes on from the map of the frame before.
+"""Steady videos: the affine map of one frame goes on from the map of the frame before.
 
 A network judges each frame anew, and noise makes it judge a little differently: brightness
 flickers. So coefficients are averaged over time, by an exponential mean, wherever the picture
@@ -25,7 +25,7 @@ _BINS = 32
 
 
 class Stabilizer:
-    """Averages the affine maps of a film's frames, in their order.
+    """Averages the affine maps of a video's frames, in their order.
 
     Args:
         memory: Share of the earlier frames in the mean, from 0 (none: each frame for itself) to

@@ -201,19 +201,21 @@ def test_impossible_weights_are_refused(bad):
         Losses(**bad)
 
 
-def test_a_mentor_is_followed_on_the_same_hazy_image(tmp_path):
+def test_a_larger_student_is_followed_on_the_same_hazy_image(tmp_path):
     student, _ = networks()
     torch.manual_seed(3)
-    mentor = Student(StudentConfig(width=8, blocks=1))
-    save_network(mentor, tmp_path / "mentor.safetensors")
-    weights = Losses(reconstruction=0.0, mentoring=2.0, mentor=tmp_path / "mentor.safetensors")
+    larger = Student(StudentConfig(width=8, blocks=1))
+    save_network(larger, tmp_path / "larger.safetensors")
+    weights = Losses(
+        reconstruction=0.0, output_distillation=2.0, distilled_from=tmp_path / "larger.safetensors"
+    )
     objective = Objective(student, weights)
     terms = objective(student, batch())
-    assert list(terms) == ["mentoring"]
-    expected = 2 * (student(batch().hazy) - mentor.eval()(batch().hazy)).abs().mean()
-    torch.testing.assert_close(terms["mentoring"], expected)
-    terms["mentoring"].backward()
+    assert list(terms) == ["output_distillation"]
+    expected = 2 * (student(batch().hazy) - larger.eval()(batch().hazy)).abs().mean()
+    torch.testing.assert_close(terms["output_distillation"], expected)
+    terms["output_distillation"].backward()
     assert student.backbone.group6.tail.conv.weight.grad.abs().sum() > 0
-    assert not list(objective.parameters())  # the mentor is not trained along
-    with pytest.raises(ModelError, match=r"give losses\.mentor"):
-        Objective(student, Losses(mentoring=1.0))
+    assert not list(objective.parameters())  # the larger one is not trained along
+    with pytest.raises(ModelError, match=r"give losses\.distilled_from"):
+        Objective(student, Losses(output_distillation=1.0))

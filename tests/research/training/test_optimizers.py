@@ -35,7 +35,7 @@ def gradients(network, seed):
 
 def test_matrices_move_as_by_torchs_muon_and_the_rest_as_by_its_adamw():
     torch.manual_seed(0)
-    ours = nn.Sequential(nn.Linear(6, 4), nn.LayerNorm(4), nn.Linear(4, 9))
+    ours = nn.Sequential(nn.Linear(6, 12), nn.LayerNorm(12), nn.Linear(12, 9))
     theirs = copy.deepcopy(ours)
     optimizer = Muon(ours, lr=1e-3, matrix_lr=0.02, weight_decay=0.1)
     matrices = [weight for weight in theirs.parameters() if weight.ndim == 2]
@@ -65,8 +65,8 @@ def test_a_filter_is_a_matrix_of_outputs_by_inputs():
     torch.testing.assert_close(conv.weight.flatten(1), linear.weight)
 
 
-def test_depthwise_filters_are_no_matrices():
-    conv = DepthwiseConv(4, 3)
+@pytest.mark.parametrize("conv", [DepthwiseConv(9, 3), nn.Conv2d(9, 3, 3)])
+def test_depthwise_filters_and_last_layers_are_no_matrices(conv):
     (group,) = Muon(conv).param_groups
     assert not group["matrices"]
     assert len(group["params"]) == 2
@@ -74,7 +74,7 @@ def test_depthwise_filters_are_no_matrices():
 
 def test_it_goes_on_from_its_state():
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(1, 4), nn.Conv2d(4, 3, 3))
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(1, 8), nn.Conv2d(8, 3, 3))
     optimizer = Muon(network)
     gradients(network, 0)
     optimizer.step()

@@ -61,14 +61,14 @@ class Losses:
     """`lambda_rm`, of `L_rm` or `L_wrm` (equations 5 and 6)."""
     deep_supervision: float = 0.0
     """Of the ablation's `L_ds`."""
-    mentoring: float = 0.0
+    output_distillation: float = 0.0
     """Of the L1 distance to what a larger student makes of the same hazy image: not in the paper,
     but how small models learn from large ones."""
     teacher: Literal["untrained"] | Path | None = None
     """For imitation: a teacher's weights (`.safetensors`, `.ckpt` or `.onnx`), or `untrained`, for
     one that has learned nothing."""
-    mentor: Path | None = None
-    """For mentoring: the larger student's weights."""
+    distilled_from: Path | None = None
+    """For output distillation: the larger student's weights."""
     pairs: NamedPairs | tuple[MimicPair, ...] = "text"
     """For imitation and deep supervision: which layers. `text`: as section 4.1 says; `tsne`: as
     section 4.2's figure implies; `all`: as the authors' code; `unet`: those of a
@@ -90,7 +90,7 @@ class Losses:
             self.perceptual,
             self.imitation,
             self.deep_supervision,
-            self.mentoring,
+            self.output_distillation,
         )
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"losses need weights of 0 or more, not all 0, but have {weights}")
@@ -123,7 +123,7 @@ class Objective(nn.Module):
         self.imitation = self._imitation(student) if config.imitation else None
         self.heads = self._heads(student) if config.deep_supervision else None
         self._vgg = self._perceptual() if config.perceptual else None
-        self._mentor = self._load_mentor() if config.mentoring else None
+        self._larger = self._load_larger() if config.output_distillation else None
 
     def forward(self, student: nn.Module, batch: Pair) -> dict[str, Tensor]:
         """Each loss by its name, weighted; their sum is what is minimised (equation 2)."""
@@ -135,10 +135,12 @@ class Objective(nn.Module):
             terms["reconstruction"] = config.reconstruction * losses.reconstruction(
                 prediction, batch.clean
             )
-        if self._mentor is not None:
+        if self._larger is not None:
             with torch.no_grad():
-                example = self._mentor.on(batch.hazy.device)(batch.hazy)
-            terms["mentoring"] = config.mentoring * losses.reconstruction(prediction, example)
+                example = self._larger.on(batch.hazy.device)(batch.hazy)
+            terms["output_distillation"] = config.output_distillation * losses.reconstruction(
+                prediction, example
+            )
         if self._vgg is not None:
             terms["perceptual"] = config.perceptual * self._compare(prediction, batch.clean)
         if self.imitation is not None:
@@ -167,10 +169,13 @@ class Objective(nn.Module):
             truth = vgg(clean)
         return losses.perceptual(vgg(prediction), truth, self.config.vgg_weights[: len(truth)])
 
-    def _load_mentor(self) -> Frozen:
-        if self.config.mentor is None:
-            raise ModelError("mentoring needs a larger student: give losses.mentor, its weights")
-        return Frozen(load_network(self.config.mentor))
+    def _load_larger(self) -> Frozen:
+        if self.config.distilled_from is None:
+            raise ModelError(
+                "output distillation needs the weights of a larger student: give "
+                "losses.distilled_from"
+            )
+        return Frozen(load_network(self.config.distilled_from))
 
     def _imitation(self, student: nn.Module) -> Imitation:
         if self.config.teacher is None:

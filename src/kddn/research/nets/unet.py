@@ -211,7 +211,11 @@ class UNet(AffineNetwork):
         self.decoder2 = _blocks(config, eighth, config.blocks[3])
         self.up1 = nn.Conv2d(eighth, quarter, 1)
         self.decoder1 = _blocks(config, quarter, config.blocks[4])
+        # Without norms before what it says, the features grow until a step takes the scale to where
+        # softplus no longer learns.
+        self.scale_norm = nn.GroupNorm(1, quarter)
         self.scale = _biased(nn.Conv2d(quarter, 1, 3, padding=1), -1.0)
+        self.lights_norm = nn.GroupNorm(1, sixteenth)
         self.lights = _LIGHTS[config.lights](sixteenth)
 
     def estimate(self, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
@@ -219,10 +223,10 @@ class UNet(AffineNetwork):
         skip1 = self.encoder1(x)  # b quarter h/4 w/4
         skip2 = self.encoder2(self.down1(skip1))  # b eighth h/8 w/8
         x = self.bottom(self.down2(skip2))  # b sixteenth h/16 w/16
-        airlight, white = self.lights(x, hazy)
+        airlight, white = self.lights(self.lights_norm(x), hazy)
         x = self.decoder2(_double(self.up2(x)) + skip2)
         x = self.decoder1(_double(self.up1(x)) + skip1)
-        scale = 1 + F.softplus(self.scale(x).float())  # b 1 h/4 w/4
+        scale = 1 + F.softplus(self.scale(self.scale_norm(x)).float())  # b 1 h/4 w/4
         if airlight.shape[-1] > 1:
             airlight, white = (
                 F.interpolate(y, scale_factor=4, mode="bilinear") for y in (airlight, white)

@@ -16,6 +16,10 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic whose iteration brings singular values to about 1, as in torch.optim.Muon."""
 
 
+_LAST = 8
+"""Outputs below which a layer counts as a network's last."""
+
+
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     """Matrices with the same singular vectors, and singular values between about 0.7 and 1.2.
 
@@ -39,8 +43,9 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
 class Muon(torch.optim.AdamW):
     """Muon on the weights of linear layers and convolutions, AdamW on everything else.
 
-    A filter counts as a matrix of outputs by inputs times kernel. Depthwise filters, biases and
-    norms are the rest. Gradients of matrices are used up by a step.
+    A filter counts as a matrix of outputs by inputs times kernel. Depthwise filters, biases, norms
+    and layers of fewer than 8 outputs, which are a network's last, are the rest. Gradients of
+    matrices are used up by a step.
 
     Args:
         modules: What learns.
@@ -63,8 +68,9 @@ class Muon(torch.optim.AdamW):
         matrices = {
             id(module.weight): module.weight
             for module in modules.modules()
-            if isinstance(module, nn.Linear)
-            or (isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.groups == 1)
+            if isinstance(module, nn.Linear | nn.Conv2d)
+            and getattr(module, "groups", 1) == 1
+            and len(module.weight) >= _LAST
         }
         rest = [weight for weight in modules.parameters() if id(weight) not in matrices]
         groups = [

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from kddn.research.data.pair import Pair
 from kddn.research.data.photos import find_photos, load_photos
 from kddn.research.data.sets.data_set import ANY_PICTURE, Case, DataSet
-from kddn.research.haze import scatter
 
 Maps = NDArray[np.float64]
 """`1 h w`."""
@@ -37,7 +36,7 @@ def outdoor_pairs(root: Path) -> Iterator[tuple[str, str, Pair]]:
         for place, (name, rule) in enumerate(RULES.items()):
             rng = np.random.default_rng([number, place])
             t, airlight = rule(clean.shape[1], clean.shape[2], rng)
-            hazy = (scatter(clean, t, airlight).clip(0, 1) * 255).round() / 255
+            hazy = ((clean * t + airlight * (1 - t)).clip(0, 1) * 255).round() / 255
             parts = (torch.from_numpy(part[None]).float() for part in (hazy, clean, t))
             yield path.stem, name, Pair(*parts)
 

@@ -1,4 +1,4 @@
-"""Films: timing and sound stay, brightness is steady, what is broken is told."""
+"""Videos: timing and sound stay, brightness is steady, what is broken is told."""
 
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ from kddn.batch.plan import Job
 from kddn.batch.run import run
 from kddn.cli import app
 from kddn.errors import ImageError, VideoError
-from kddn.video.film import dehaze_film
+from kddn.video.dehaze import dehaze_video
 from kddn.video.stability import Stabilizer, is_cut
 
 SIZE = (160, 96)
@@ -36,8 +36,8 @@ def shots(count, *, pan=0, noise=0, seed=0):
         yield frame.clip(0, 255).round().astype(np.uint8)
 
 
-def film(path, frames, *, codec="libx264", rate=Fraction(30000, 1001), times=None, **tags):
-    """A film with a tone, and its frames at times in 1/90000 s if they are given."""
+def video(path, frames, *, codec="libx264", rate=Fraction(30000, 1001), times=None, **tags):
+    """A video with a tone, and its frames at times in 1/90000 s if they are given."""
     with av.open(str(path), "w") as result:
         stream = result.add_stream(codec, rate=rate, options={"crf": "10"})
         stream.width, stream.height = SIZE
@@ -79,9 +79,9 @@ def packets(path):
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "mov", "flv", "m2ts", "3gp"])
 def test_timing_and_sound_stay(tmp_path, dehazer, ending):
-    source = film(tmp_path / f"a.{ending}", shots(30, pan=20))
+    source = video(tmp_path / f"a.{ending}", shots(30, pan=20))
     seen = []
-    done = dehaze_film(
+    done = dehaze_video(
         dehazer, source, tmp_path / f"b.{ending}", on_frame=lambda *count: seen.append(count)
     )
     assert (done.frames, done.size, done.held, done.cuts) == (30, SIZE, [], 0)
@@ -98,19 +98,19 @@ def test_timing_and_sound_stay(tmp_path, dehazer, ending):
 
 
 def test_the_result_is_what_the_frames_would_be_alone(tmp_path, dehazer):
-    source = film(tmp_path / "a.mp4", shots(6, pan=12))
-    done = dehaze_film(dehazer, source, tmp_path / "b.mp4", memory=0)
+    source = video(tmp_path / "a.mp4", shots(6, pan=12))
+    done = dehaze_video(dehazer, source, tmp_path / "b.mp4", memory=0)
     for (_, hazy), (_, clear) in zip(decoded(source), decoded(done.path), strict=True):
         assert np.abs(dehazer(hazy).astype(float) - clear).mean() < 4  # encoded again
-    strengthless = dehaze_film(dehazer, source, tmp_path / "c.mp4", strength=0)
+    strengthless = dehaze_video(dehazer, source, tmp_path / "c.mp4", strength=0)
     for (_, hazy), (_, clear) in zip(decoded(source), decoded(strengthless.path), strict=True):
         assert np.abs(hazy.astype(float) - clear).mean() < 3
 
 
 def test_a_variable_rate_stays(tmp_path, dehazer):
     times = [0, 3000, 9000, 10500, 30000, 31500]
-    source = film(tmp_path / "a.mkv", shots(6), times=times)
-    done = dehaze_film(dehazer, source, tmp_path / "b.mkv")
+    source = video(tmp_path / "a.mkv", shots(6), times=times)
+    done = dehaze_video(dehazer, source, tmp_path / "b.mkv")
     assert [time for time, _ in decoded(done.path)] == [time for time, _ in decoded(source)]
 
 
@@ -118,8 +118,8 @@ def test_a_variable_rate_stays(tmp_path, dehazer):
     ("codec", "output"), [("libx264", "mkv"), ("libx264", "avi"), ("mpeg4", "avi")]
 )
 def test_avi_whose_frames_have_no_times_of_their_own(tmp_path, dehazer, codec, output):
-    source = film(tmp_path / "a.avi", shots(8, pan=60), codec=codec)
-    done = dehaze_film(dehazer, source, tmp_path / f"b.{output}", memory=0)
+    source = video(tmp_path / "a.avi", shots(8, pan=60), codec=codec)
+    done = dehaze_video(dehazer, source, tmp_path / f"b.{output}", memory=0)
     hazy, clear = decoded(source), decoded(done.path)
     assert len(clear) == 8
     times = [time for time, _ in clear]
@@ -128,8 +128,8 @@ def test_avi_whose_frames_have_no_times_of_their_own(tmp_path, dehazer, codec, o
         assert np.abs(dehazer(before).astype(float) - after).mean() < 5  # none out of its order
 
 
-def test_a_turned_film_comes_out_upright(tmp_path, dehazer):
-    source = film(tmp_path / "a.mp4", shots(4))
+def test_a_turned_video_comes_out_upright(tmp_path, dehazer):
+    source = video(tmp_path / "a.mp4", shots(4))
     turned = tmp_path / "turned.mp4"
     with av.open(str(source)) as opened, av.open(str(turned), "w") as result:
         stream = result.add_stream_from_template(opened.streams.video[0])
@@ -145,7 +145,7 @@ def test_a_turned_film_comes_out_upright(tmp_path, dehazer):
     with av.open(str(turned)) as opened:
         angle = next(opened.decode(video=0)).rotation
     assert angle in (90, -90)
-    done = dehaze_film(dehazer, turned, tmp_path / "b.mp4", memory=0)
+    done = dehaze_video(dehazer, turned, tmp_path / "b.mp4", memory=0)
     assert done.size == SIZE[::-1]
     upright = np.rot90(decoded(source)[0][1], angle // 90)
     clear = dehazer(np.ascontiguousarray(upright)).astype(float)
@@ -155,8 +155,8 @@ def test_a_turned_film_comes_out_upright(tmp_path, dehazer):
 @pytest.mark.parametrize(("colour_range", "space", "primaries"), [(1, 1, 1), (2, 6, 6), (1, 9, 9)])
 def test_colour_tags_stay_and_colours_too(tmp_path, dehazer, colour_range, space, primaries):
     tags = {"color_range": colour_range, "colorspace": space, "color_primaries": primaries}
-    source = film(tmp_path / "a.mp4", shots(3), **tags)
-    done = dehaze_film(dehazer, source, tmp_path / "b.mp4", strength=0)
+    source = video(tmp_path / "a.mp4", shots(3), **tags)
+    done = dehaze_video(dehazer, source, tmp_path / "b.mp4", strength=0)
     with av.open(str(source)) as one, av.open(str(done.path)) as other:
         first, second = next(one.decode(video=0)), next(other.decode(video=0))
     for tag, value in tags.items():
@@ -166,8 +166,8 @@ def test_colour_tags_stay_and_colours_too(tmp_path, dehazer, colour_range, space
 
 
 def test_10_bits_stay_10_bits(tmp_path, dehazer):
-    source = film(tmp_path / "a.mkv", shots(3), codec="ffv1", pix_fmt="yuv420p10le")
-    done = dehaze_film(dehazer, source, tmp_path / "b.mkv")
+    source = video(tmp_path / "a.mkv", shots(3), codec="ffv1", pix_fmt="yuv420p10le")
+    done = dehaze_video(dehazer, source, tmp_path / "b.mkv")
     with av.open(str(done.path)) as opened:
         assert opened.streams.video[0].codec_context.name == "ffv1"
         assert opened.streams.video[0].codec_context.pix_fmt == "yuv420p10le"
@@ -182,9 +182,9 @@ def flicker(frames):
 
 @pytest.mark.parametrize("pan", [0, 30])
 def test_brightness_is_steadier_than_frame_by_frame(tmp_path, dehazer, pan):
-    source = film(tmp_path / "a.mp4", shots(24, noise=10, pan=pan))
-    each = dehaze_film(dehazer, source, tmp_path / "each.mp4", memory=0)
-    steady = dehaze_film(dehazer, source, tmp_path / "steady.mp4")
+    source = video(tmp_path / "a.mp4", shots(24, noise=10, pan=pan))
+    each = dehaze_video(dehazer, source, tmp_path / "each.mp4", memory=0)
+    steady = dehaze_video(dehazer, source, tmp_path / "steady.mp4")
     assert flicker(decoded(steady.path)) < 0.85 * flicker(decoded(each.path))
 
 
@@ -192,8 +192,8 @@ def test_a_cut_begins_anew(tmp_path, dehazer):
     dark = np.full((96, 160, 3), 20, np.uint8)
     dark[20:60, 30:90] = 60
     frames = [*shots(5), *[dark] * 5]
-    source = film(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
-    done = dehaze_film(dehazer, source, tmp_path / "b.mkv")
+    source = video(tmp_path / "a.mkv", frames, codec="ffv1", pix_fmt="bgr0")
+    done = dehaze_video(dehazer, source, tmp_path / "b.mkv")
     assert done.cuts == 1
     clear = decoded(done.path)[5][1]
     assert np.abs(dehazer(dark).astype(float) - clear).max() <= 1  # nothing of the shot before
@@ -222,7 +222,7 @@ def test_maps_are_carried_where_the_picture_stands_still():
 
 
 def test_a_broken_frame_is_told_and_held(tmp_path, dehazer):
-    source = film(tmp_path / "a.mkv", shots(12, pan=30), codec="mjpeg", pix_fmt="yuvj420p")
+    source = video(tmp_path / "a.mkv", shots(12, pan=30), codec="mjpeg", pix_fmt="yuvj420p")
     broken = tmp_path / "broken.mkv"
     with av.open(str(source)) as opened, av.open(str(broken), "w") as result:
         stream = result.add_stream_from_template(opened.streams.video[0])
@@ -235,7 +235,7 @@ def test_a_broken_frame_is_told_and_held(tmp_path, dehazer):
                 packet.pts, packet.dts, packet.time_base = times
             packet.stream = stream
             result.mux(packet)
-    done = dehaze_film(dehazer, broken, tmp_path / "b.mkv")
+    done = dehaze_video(dehazer, broken, tmp_path / "b.mkv")
     assert done.frames == 12
     assert done.held == pytest.approx([5 * 1001 / 30000], abs=1e-3)
     frames = decoded(done.path)
@@ -245,7 +245,7 @@ def test_a_broken_frame_is_told_and_held(tmp_path, dehazer):
 
 
 def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
-    plain = film(tmp_path / "plain.mkv", shots(30))
+    plain = video(tmp_path / "plain.mkv", shots(30))
     lines = "1\n00:00:00,100 --> 00:00:00,400\nThe fog lifts.\n\n"
     (tmp_path / "a.srt").write_text(lines)
     source = tmp_path / "a.mkv"
@@ -265,7 +265,7 @@ def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
                 if packet.size:
                     packet.stream = copies[packet.stream.index]
                     result.mux(packet)
-    done = dehaze_film(dehazer, source, tmp_path / "b.mkv")
+    done = dehaze_video(dehazer, source, tmp_path / "b.mkv")
     with av.open(str(done.path)) as opened:
         assert opened.metadata["title"] == "Fog"
         assert opened.streams.audio[0].metadata["language"] == "deu"
@@ -274,8 +274,8 @@ def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
     assert heard == [b"The fog lifts."]
 
 
-def test_the_command_takes_films(tmp_path, capsys):
-    source = film(tmp_path / "a.mp4", shots(3))
+def test_the_command_takes_videos(tmp_path, capsys):
+    source = video(tmp_path / "a.mp4", shots(3))
     app(["dehaze", str(source), "--json"], result_action="return_value")
     assert '"frames": 3' in capsys.readouterr().out
     with pytest.raises(SystemExit):
@@ -283,9 +283,9 @@ def test_the_command_takes_films(tmp_path, capsys):
     assert "exists already" in " ".join(capsys.readouterr().err.split())
 
 
-def test_an_interrupted_film_leaves_nothing(tmp_path, dehazer):
-    source, picture = tmp_path / "film.mp4", tmp_path / "one.png"
-    film(source, shots(60))
+def test_an_interrupted_video_leaves_nothing(tmp_path, dehazer):
+    source, picture = tmp_path / "video.mp4", tmp_path / "one.png"
+    video(source, shots(60))
     Image.fromarray(next(shots(1))).save(picture)
     jobs = [Job(path, tmp_path / f"out/{path.name}") for path in (source, picture)]
     rows = run(dehazer, jobs, threads=2)
@@ -295,16 +295,16 @@ def test_an_interrupted_film_leaves_nothing(tmp_path, dehazer):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
 
 
-def test_what_is_no_film_is_named(tmp_path, dehazer):
-    (tmp_path / "a.mp4").write_bytes(b"no film")
+def test_what_is_no_video_is_named(tmp_path, dehazer):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"a.mp4 cannot be done .* see that it is whole"):
-        dehaze_film(dehazer, tmp_path / "a.mp4", tmp_path / "b.mp4")
-    source = film(tmp_path / "c.mp4", shots(3))
+        dehaze_video(dehazer, tmp_path / "a.mp4", tmp_path / "b.mp4")
+    source = video(tmp_path / "c.mp4", shots(3))
     with pytest.raises(VideoError, match=r"no container ends in '.gif'"):
-        dehaze_film(dehazer, source, tmp_path / "b.gif")
+        dehaze_video(dehazer, source, tmp_path / "b.gif")
     (tmp_path / "b.mp4").write_bytes(b"precious")
     with pytest.raises(ImageError, match="exists already"):
-        dehaze_film(dehazer, source, tmp_path / "b.mp4")
+        dehaze_video(dehazer, source, tmp_path / "b.mp4")
     sound = tmp_path / "sound.mp4"
     with av.open(str(source)) as opened, av.open(str(sound), "w") as result:
         stream = result.add_stream_from_template(opened.streams.audio[0])
@@ -312,8 +312,8 @@ def test_what_is_no_film_is_named(tmp_path, dehazer):
             if packet.dts is not None:
                 packet.stream = stream
                 result.mux(packet)
-    with pytest.raises(VideoError, match="holds no film"):
-        dehaze_film(dehazer, sound, tmp_path / "d.mp4")
+    with pytest.raises(VideoError, match="holds no video"):
+        dehaze_video(dehazer, sound, tmp_path / "d.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.mp4", "b.mp4", "c.mp4", "sound.mp4",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Films: haze is removed frame by frame, steadily; sound, subtitles and timing stay as they are."""
+"""Videos: haze is removed frame by frame, steadily; sound, subtitles and timing stay."""
 
 import contextlib
 import hashlib
@@ -39,7 +39,7 @@ CONTAINERS = {
     ".flv": "flv",
     ".3gp": "3gp",
 }
-"""Endings of films, and what FFmpeg calls their containers."""
+"""Endings of videos, and what FFmpeg calls their containers."""
 
 _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "h264": ("libx264", {"crf": "16"}),
@@ -50,21 +50,21 @@ _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
     "ffv1": ("ffv1", {}),
     "mjpeg": ("mjpeg", {"q": "2"}),
 }
-"""Of each codec, what encodes it again and how well; films of others become H.264."""
+"""Of each codec, what encodes it again and how well; videos of others become H.264."""
 
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """FFmpeg's colour spaces, and the matrices that its scaler calls by other numbers."""
 
 _HD = 720
-"""Height from which a film that does not say is BT.709 rather than BT.601."""
+"""Height from which a video that does not say is BT.709 rather than BT.601."""
 
 _FULL = 2
 """FFmpeg's number of the full range, 0 to 255."""
 
 
 @dataclass
-class FilmResult:
-    """A film that was written."""
+class VideoResult:
+    """A video that was written."""
 
     path: Path
     size: tuple[int, int] = (0, 0)
@@ -78,12 +78,12 @@ class FilmResult:
     """Of the file."""
 
 
-def is_film(path: Path) -> bool:
-    """Whether a file name's ending is a film's."""
+def is_video(path: Path) -> bool:
+    """Whether a file name's ending is a video's."""
     return path.suffix.lower() in CONTAINERS
 
 
-def dehaze_film(
+def dehaze_video(
     dehazer: Dehazer,
     source: Path,
     output: Path,
@@ -92,16 +92,16 @@ def dehaze_film(
     memory: float = 0.8,
     overwrite: bool = False,
     on_frame: Callable[[int, int], None] | None = None,
-) -> FilmResult:
-    """Remove haze from a film and write it as a new file, whole or not at all.
+) -> VideoResult:
+    """Remove haze from a video and write it as a new file, whole or not at all.
 
-    Frames keep their times, so variable rates stay; rotated films come out upright. Sound,
+    Frames keep their times, so variable rates stay; rotated videos come out upright. Sound,
     subtitles and chapters are copied as they are, and the file's date. A frame that cannot be
     decoded is reported, and the one before it shown on. Memory does not grow with length.
 
     Args:
         dehazer: What removes the haze.
-        source: The film.
+        source: The video.
         output: The new file; its ending tells the container.
         strength: See `Dehazer.__call__`.
         memory: See `Stabilizer`; 0 treats each frame for itself.
@@ -110,13 +110,13 @@ def dehaze_film(
             otherwise 0.
 
     Raises:
-        VideoError: If the film cannot be read, the new one not written, or PyAV is missing.
+        VideoError: If the video cannot be read, the new one not written, or PyAV is missing.
         ImageError: If the new file exists already.
     """
     try:
         import av
     except ImportError as error:
-        raise VideoError(f"{source} is a film, which needs: pip install 'kddn[video]'") from error
+        raise VideoError(f"{source} is a video, which needs: pip install 'kddn[video]'") from error
     if output.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
@@ -126,8 +126,8 @@ def dehaze_film(
         taken = source.stat()
         output.parent.mkdir(parents=True, exist_ok=True)
         files.remove_abandoned(output)
-        with av.open(str(source)) as film, _create(part, output) as result:
-            made = _Film(dehazer, film, result, source, strength, Stabilizer(memory))
+        with av.open(str(source)) as video, _create(part, output) as result:
+            made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
             done = made.write(output, on_frame)
         done.sha256 = _sha256(part)
         part.replace(output)
@@ -148,27 +148,27 @@ def _create(part: Path, output: Path) -> "OutputContainer":
     return av.open(str(part), "w", format=CONTAINERS[output.suffix.lower()])
 
 
-class _Film:
-    """One film on its way from one container to another."""
+class _Video:
+    """One video on its way from one container to another."""
 
     def __init__(
         self,
         dehazer: Dehazer,
-        film: "InputContainer",
+        video: "InputContainer",
         result: "OutputContainer",
         source: Path,
         strength: float,
         stabilizer: Stabilizer,
     ) -> None:
         self.dehazer = dehazer
-        self.film = film
+        self.video = video
         self.result = result
         self.source = source
         self.strength = strength
         self.stabilizer = stabilizer
-        pictures = [s for s in film.streams.video if not _is_cover(s)]
+        pictures = [s for s in video.streams.video if not _is_cover(s)]
         if not pictures:
-            raise VideoError(f"{source} holds no film")
+            raise VideoError(f"{source} holds no video")
         self.pictures: VideoStream = pictures[0]
         self.tick = self.pictures.time_base or Fraction(1, 90_000)
         """Seconds that a frame's times count."""
@@ -179,19 +179,19 @@ class _Film:
         self.broken: list[int] = []
         """Times of frames that could not be decoded and are not yet made up for."""
 
-    def write(self, output: Path, on_frame: Callable[[int, int], None] | None) -> FilmResult:
-        """Do the whole film."""
-        done = FilmResult(output)
-        self.result.metadata.update(self.film.metadata)
-        for stream in self.film.streams:
+    def write(self, output: Path, on_frame: Callable[[int, int], None] | None) -> VideoResult:
+        """Do the whole video."""
+        done = VideoResult(output)
+        self.result.metadata.update(self.video.metadata)
+        for stream in self.video.streams:
             if stream is not self.pictures and stream.type in ("audio", "subtitle", "video"):
                 copy = self.result.add_stream_from_template(stream)
                 copy.metadata.update(stream.metadata)
                 copy.disposition = stream.disposition
                 self.copied[stream.index] = copy
-        wanted = [self.pictures, *(self.film.streams[index] for index in self.copied)]
+        wanted = [self.pictures, *(self.video.streams[index] for index in self.copied)]
         waiting: list[Packet[Any]] = []
-        for packet in self.film.demux(wanted):
+        for packet in self.video.demux(wanted):
             if packet.stream is self.pictures:
                 for frame in self._decode(packet):
                     self._frame(frame, done)
@@ -208,7 +208,7 @@ class _Film:
         if self.encoder is None:
             raise VideoError(f"{self.source} holds no frame that can be decoded")
         self.result.mux(self.encoder.encode(None))
-        self.result.set_chapters(self.film.chapters())
+        self.result.set_chapters(self.video.chapters())
         done.cuts = self.stabilizer.cuts
         return done
 
@@ -227,7 +227,7 @@ class _Film:
             if packet.pts is not None:
                 self.broken.append(packet.pts)
 
-    def _frame(self, frame: "VideoFrame", done: FilmResult) -> None:
+    def _frame(self, frame: "VideoFrame", done: VideoResult) -> None:
         pts = self._time(frame)
         if frame.is_corrupt and self.last is not None:
             self.broken.append(pts)
@@ -242,16 +242,16 @@ class _Film:
 
     def _time(self, frame: "VideoFrame") -> int:
         """When a frame is shown."""
-        if self.film.format.name == "avi" and frame.dts is not None:
+        if self.video.format.name == "avi" and frame.dts is not None:
             # AVI knows only the order of decoding, which runs ahead where frames are reordered.
             stream = self.pictures
             ticks = 1 / (stream.average_rate * self.tick) if stream.average_rate else Fraction(1)
             return frame.dts - round(stream.codec_context.reorder_depth * ticks)
         if frame.pts is None:
-            raise VideoError(f"{self.source}: a frame has no time; repack the film with ffmpeg")
+            raise VideoError(f"{self.source}: a frame has no time; repack the video with ffmpeg")
         return frame.pts
 
-    def _hold_until(self, pts: int | None, done: FilmResult) -> None:
+    def _hold_until(self, pts: int | None, done: VideoResult) -> None:
         """Show the last frame at the times of broken ones, up to a time."""
         due = sorted(broken for broken in self.broken if pts is None or broken < pts)
         self.broken = [broken for broken in self.broken if broken not in due]
@@ -282,7 +282,7 @@ class _Film:
         return _MATRICES.get(int(frame.colorspace), assumed)
 
     def _encoder(self, frame: "VideoFrame") -> "VideoStream":
-        """A stream like the film's, but upright, encoded well."""
+        """A stream like the video's, but upright, encoded well."""
         assert self.last is not None
         source = self.pictures.codec_context
         name, options = _ENCODERS.get(source.name.removeprefix("lib"), _ENCODERS["h264"])
@@ -303,7 +303,7 @@ class _Film:
         self._range, self._space = frame.color_range, self._matrix(frame)
         return stream
 
-    def _encode(self, pts: int, duration: int, done: FilmResult) -> None:
+    def _encode(self, pts: int, duration: int, done: VideoResult) -> None:
         from av.video.frame import VideoFrame
 
         assert self.last is not None

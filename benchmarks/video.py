@@ -1,6 +1,6 @@
 """Ten seconds of 1080p with sound, made from a photograph and dehazed: speed, memory, steadiness.
 
-python benchmarks/film.py PHOTOGRAPH SECONDS [MODEL ...]
+python benchmarks/video.py PHOTOGRAPH SECONDS [MODEL ...]
 
 Flicker is the mean second difference over time of the mean brightness of 16x9 blocks, in levels of
 255: a pan changes them evenly, so it counts for little.
@@ -21,7 +21,7 @@ from PIL import Image
 
 from kddn import Dehazer
 from kddn.inference.models import DEFAULT
-from kddn.video.film import dehaze_film
+from kddn.video.dehaze import dehaze_video
 
 WIDTH, HEIGHT, RATE = 1920, 1080, 30
 PAN = 400
@@ -37,7 +37,7 @@ def main(photograph: Path, seconds: int, models: list[str]) -> None:
         for model, memory in product(models, (0.0, 0.8)):
             began = time.perf_counter()
             result = folder / f"{name}-{model}-{memory}.mp4"
-            done = dehaze_film(Dehazer(model), source, result, memory=memory)
+            done = dehaze_video(Dehazer(model), source, result, memory=memory)
             rate = done.frames / (time.perf_counter() - began)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             same = "the same" if sound(source) == sound(result) else "NOT the same"
@@ -52,25 +52,25 @@ def make(path: Path, photograph: Path, frames: int, pan: int) -> None:
     with Image.open(photograph) as image:
         wide = np.asarray(image.convert("RGB").resize((WIDTH + PAN, HEIGHT)), np.float32)
     rng = np.random.default_rng(0)
-    with av.open(str(path), "w") as film:
-        pictures = film.add_stream("libx264", rate=Fraction(RATE), options={"crf": "18"})
+    with av.open(str(path), "w") as video:
+        pictures = video.add_stream("libx264", rate=Fraction(RATE), options={"crf": "18"})
         pictures.width, pictures.height, pictures.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        sound = film.add_stream("aac", rate=48000)
+        sound = video.add_stream("aac", rate=48000)
         for index in range(frames):
             left = pan * index // frames
             noise = rng.normal(0, 4, (HEIGHT, WIDTH, 3)).astype(np.float32)
             pixels = (wide[:, left : left + WIDTH] + noise).clip(0, 255).round().astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = index
-            film.mux(pictures.encode(frame))
-        film.mux(pictures.encode(None))
+            video.mux(pictures.encode(frame))
+        video.mux(pictures.encode(None))
         for start in range(0, 48000 * frames // RATE, 1024):
             phase = np.arange(start, start + 1024) / 48000 * 2 * np.pi * 440
             tone = (0.3 * np.sin(phase)).astype(np.float32)[None]
             heard = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
             heard.rate, heard.pts = 48000, start
-            film.mux(sound.encode(heard))
-        film.mux(sound.encode(None))
+            video.mux(sound.encode(heard))
+        video.mux(sound.encode(None))
 
 
 def flicker(path: Path) -> float:
@@ -81,16 +81,16 @@ def flicker(path: Path) -> float:
 
 def brightness(path: Path) -> Iterator[np.ndarray]:
     """Mean brightness of a frame's blocks, frame by frame."""
-    with av.open(str(path)) as film:
-        for frame in film.decode(video=0):
+    with av.open(str(path)) as video:
+        for frame in video.decode(video=0):
             gray = frame.to_ndarray(format="gray").astype(np.float32)
             yield gray.reshape(9, HEIGHT // 9, 16, WIDTH // 16).mean((1, 3))
 
 
 def sound(path: Path) -> bytes:
     """The packets of the sound."""
-    with av.open(str(path)) as film:
-        return b"".join(bytes(packet) for packet in film.demux(audio=0))
+    with av.open(str(path)) as video:
+        return b"".join(bytes(packet) for packet in video.demux(audio=0))
 
 
 if __name__ == "__main__":
