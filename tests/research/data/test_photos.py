@@ -128,8 +128,8 @@ def test_every_fifth_photograph_is_held_back(photos):
 
 def test_photographs_lie_or_stand(photos):
     loaded = load_photos(find_photos(photos, "train"))
-    assert loaded.lying.shape[1:] == (3, 320, 480)
-    assert loaded.standing.shape[1:] == (3, 480, 320)
+    assert loaded.landscape.shape[1:] == (3, 320, 480)
+    assert loaded.portrait.shape[1:] == (3, 480, 320)
     assert len(loaded) == 8
 
 

@@ -17,24 +17,24 @@ from kddn.research.data.pair import Pair
 from kddn.research.data.pixels import list_pictures, read_pixels
 
 LONG, SHORT = 480, 320
-"""Size of a photograph in memory, upright or lying."""
+"""Size of a photograph in memory, portrait or landscape."""
 
 
 @dataclass(frozen=True)
 class Photos:
     """Photographs in memory, uint8, those that lie and those that stand."""
 
-    lying: Tensor
+    landscape: Tensor
     """`n 3 320 480`."""
-    standing: Tensor
+    portrait: Tensor
     """`m 3 480 320`."""
 
     def __len__(self) -> int:
-        return len(self.lying) + len(self.standing)
+        return len(self.landscape) + len(self.portrait)
 
     def to(self, device: torch.device) -> "Photos":
         """The same photographs on another device."""
-        return Photos(self.lying.to(device), self.standing.to(device))
+        return Photos(self.landscape.to(device), self.portrait.to(device))
 
 
 def find_photos(root: Path, part: Literal["train", "validation"]) -> list[Path]:
@@ -57,19 +57,19 @@ def load_photos(paths: Sequence[Path]) -> Photos:
     Raises:
         DataError: If one cannot be read.
     """
-    lying: list[Tensor] = []
-    standing: list[Tensor] = []
+    landscape: list[Tensor] = []
+    portrait: list[Tensor] = []
     for path in paths:
         image = Image.fromarray(read_pixels(path, "RGB"))
         size, group = (
-            ((LONG, SHORT), lying) if image.width >= image.height else ((SHORT, LONG), standing)
+            ((LONG, SHORT), landscape) if image.width >= image.height else ((SHORT, LONG), portrait)
         )
         fitted = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
         pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8)
         group.append(pixels.view(size[1], size[0], 3).permute(2, 0, 1))
     return Photos(
-        torch.stack(lying) if lying else torch.zeros(0, 3, SHORT, LONG, dtype=torch.uint8),
-        torch.stack(standing) if standing else torch.zeros(0, 3, LONG, SHORT, dtype=torch.uint8),
+        torch.stack(landscape) if landscape else torch.zeros(0, 3, SHORT, LONG, dtype=torch.uint8),
+        torch.stack(portrait) if portrait else torch.zeros(0, 3, LONG, SHORT, dtype=torch.uint8),
     )
 
 
@@ -95,8 +95,10 @@ class HazedPhotos(Batches):
     def batch(self, number: int) -> Pair:
         generator = self.generator(number)
         photos = self.photos
-        lies = int(torch.randint(len(photos), (), generator=generator)) < len(photos.lying)
-        stack = photos.lying if lies else photos.standing
+        is_landscape = int(torch.randint(len(photos), (), generator=generator)) < len(
+            photos.landscape
+        )
+        stack = photos.landscape if is_landscape else photos.portrait
         chosen = torch.randint(len(stack), (self.config.size,), generator=generator).tolist()
         sizes = [stack.shape[-2:]] * len(chosen)
         scale, windows = draw_windows(self.config, sizes, generator)

@@ -29,7 +29,7 @@ System = Callable[[Tensor], Tensor]
 """Removes haze from `1 3 h w` in [0, 1], giving as much, clamped or not."""
 
 Metric = Callable[[Tensor, Tensor], Tensor]
-"""One figure an image, of a prediction and its truth, `b 3 h w` in [0, 1]."""
+"""One figure an image, of a prediction and its target, `b 3 h w` in [0, 1]."""
 
 METRICS: dict[str, Metric] = {"ms-ssim": ms_ssim, "ciede2000": ciede2000}
 """What can be measured beside PSNR and SSIM, the same by every protocol. One more, `vgg`, needs
@@ -57,8 +57,8 @@ def evaluate(
         protocols: How to measure.
         metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
         vgg: Weights of VGG, to measure the distance of its features too.
-        output: Folder for `images.csv` and, of pictures without truth, `looks.csv`, both written
-            while it goes on; and at its end `summary.csv` and `.md`, `looks.md`, and
+        output: Folder for `images.csv` and, of pictures without ground truth, `looks.csv`, both
+            written while it goes on; and at its end `summary.csv` and `.md`, `looks.md`, and
             `evaluation.json` with versions and checksums. None are written without.
         images: How many images of each set to use, from the first.
         full_resolution: Whether models of the runtime run at full resolution too, beside the

@@ -17,13 +17,13 @@ from kddn.research.nets.vgg import VGG
 Images = Float[Tensor, "b 3 h w"]
 
 
-def psnr(prediction: Images, truth: Images) -> Float[Tensor, " b"]:
+def psnr(prediction: Images, target: Images) -> Float[Tensor, " b"]:
     """Peak signal-to-noise ratio in dB over RGB in [0, 1].
 
-    An image equal to the truth scores infinity.
+    An image equal to the target scores infinity.
     """
     scores: Tensor = peak_signal_noise_ratio(
-        prediction, truth, data_range=1.0, dim=(1, 2, 3), reduction="none"
+        prediction, target, data_range=1.0, dim=(1, 2, 3), reduction="none"
     )
     return scores
 
@@ -63,16 +63,16 @@ UNIFORM = Window(side=7, sigma=None, unbiased=True)
 """The default of scikit-image."""
 
 
-def ssim(prediction: Images, truth: Images, window: Window = GAUSSIAN) -> Float[Tensor, " b"]:
+def ssim(prediction: Images, target: Images, window: Window = GAUSSIAN) -> Float[Tensor, " b"]:
     """Structural similarity (Wang et al., 2004) over RGB in [0, 1], at the images' own size.
 
     Args:
         prediction: The image to judge.
-        truth: What it should be. Sides must be as large as the window.
+        target: What it should be. Sides must be as large as the window.
         window: Over what local means are taken.
     """
     mean = window.mean
-    x, y = prediction, truth
+    x, y = prediction, target
     mean_x, mean_y = mean(x), mean(y)
     count = window.side**2
     share = count / (count - 1) if window.unbiased else 1.0
@@ -85,33 +85,33 @@ def ssim(prediction: Images, truth: Images, window: Window = GAUSSIAN) -> Float[
     return (luminance * structure).mean((1, 2, 3))
 
 
-def ms_ssim(prediction: Images, truth: Images) -> Float[Tensor, " b"]:
+def ms_ssim(prediction: Images, target: Images) -> Float[Tensor, " b"]:
     """Multi-scale structural similarity (Wang et al., 2003), five scales, of clamped images.
 
     Without a number where a side is of 160 pixels or less: the smallest scale has no window then.
     """
-    if min(truth.shape[-2:]) <= 160:
-        return truth.new_full((len(truth),), torch.nan)
+    if min(target.shape[-2:]) <= 160:
+        return target.new_full((len(target),), torch.nan)
     scores: Tensor = multiscale_structural_similarity_index_measure(
-        prediction.clamp(0, 1), truth, data_range=1.0, reduction="none"
+        prediction.clamp(0, 1), target, data_range=1.0, reduction="none"
     )
     return scores.reshape(-1)
 
 
-def ciede2000(prediction: Images, truth: Images) -> Float[Tensor, " b"]:
+def ciede2000(prediction: Images, target: Images) -> Float[Tensor, " b"]:
     """Mean CIEDE2000 colour difference of clamped images; less is better."""
-    difference = colour.ciede2000(colour.lab(prediction.clamp(0, 1)), colour.lab(truth))
+    difference = colour.ciede2000(colour.lab(prediction.clamp(0, 1)), colour.lab(target))
     return difference.mean((-2, -1))
 
 
-def perceptual_distance(prediction: Images, truth: Images, vgg: VGG) -> Float[Tensor, " b"]:
+def perceptual_distance(prediction: Images, target: Images, vgg: VGG) -> Float[Tensor, " b"]:
     """Distance of VGG's features in the manner of LPIPS (Zhang et al., 2018); less is better.
 
     Features are normalised to length 1 at each place, and squared differences averaged over places
     and summed over layers. LPIPS proper has other layers and weights that were learned from people.
     """
     distances = []
-    for of_prediction, of_truth in zip(vgg(prediction.clamp(0, 1)), vgg(truth), strict=True):
-        x, y = (F.normalize(features, dim=1) for features in (of_prediction, of_truth))
+    for of_prediction, of_target in zip(vgg(prediction.clamp(0, 1)), vgg(target), strict=True):
+        x, y = (F.normalize(features, dim=1) for features in (of_prediction, of_target))
         distances.append(((x - y) ** 2).sum(1).mean((1, 2)))
     return torch.stack(distances).sum(0)

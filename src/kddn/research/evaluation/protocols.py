@@ -54,13 +54,13 @@ class Protocol:
     multiple: int = 1
     """What the input's sides are first resized to be multiples of; the output is resized back."""
 
-    def measure(self, prediction: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """PSNR in dB and SSIM, one an image."""
         finished = self.finish(prediction)
         sharp = finished if self.psnr_of is None else self.psnr_of(prediction)
         if not self.shrinks:
-            return psnr(sharp, truth), ssim(finished, truth, self.window)
-        return psnr(sharp, truth), ssim(_shrink(finished), _shrink(truth), self.window)
+            return psnr(sharp, target), ssim(finished, target, self.window)
+        return psnr(sharp, target), ssim(_shrink(finished), _shrink(target), self.window)
 
     def takes(self, hazy: Tensor) -> bool:
         """Whether systems get this input as it is."""

@@ -15,24 +15,26 @@ Features = Float[Tensor, "b c h w"]
 Scalar = Float[Tensor, ""]
 
 
-def reconstruction(prediction: Float[Tensor, "b 3 h w"], truth: Float[Tensor, "b 3 h w"]) -> Scalar:
+def reconstruction(
+    prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w"]
+) -> Scalar:
     """`L_r = |S(I) - J|` (equation 3); with the teacher's output, `L_T` (equation 1)."""
-    return F.l1_loss(prediction, truth)
+    return F.l1_loss(prediction, target)
 
 
 def perceptual(
-    prediction: Sequence[Tensor], truth: Sequence[Tensor], weights: Sequence[float] | None = None
+    prediction: Sequence[Tensor], target: Sequence[Tensor], weights: Sequence[float] | None = None
 ) -> Scalar:
     """`L_p = sum_i 1 / M_i |Phi_i(S(I)) - Phi_i(J)|` (equation 4).
 
     Args:
         prediction: VGG's features of the student's output, layer by layer.
-        truth: VGG's features of the clean image.
+        target: VGG's features of the clean image.
         weights: One a layer; all 1 by default, as in the paper. The authors' code has 1/32, 1/16,
             1/8, 1/4, 1.
     """
-    weights = [1.0] * len(truth) if weights is None else weights
-    terms = zip(weights, prediction, truth, strict=True)
+    weights = [1.0] * len(target) if weights is None else weights
+    terms = zip(weights, prediction, target, strict=True)
     return torch.stack(
         [weight * _difference(ours, theirs).mean() for weight, ours, theirs in terms]
     ).sum()
@@ -62,11 +64,11 @@ def imitation(
 
 
 def deep_supervision(
-    predictions: Sequence[Float[Tensor, "b 3 _ _"]], truth: Float[Tensor, "b 3 h w"]
+    predictions: Sequence[Float[Tensor, "b 3 _ _"]], target: Float[Tensor, "b 3 h w"]
 ) -> Scalar:
     """`L_ds` of the ablation: pictures made from intermediate layers, against `J` made as small."""
     return torch.stack(
-        [F.l1_loss(picture, resize(truth, picture.shape[-2:])) for picture in predictions]
+        [F.l1_loss(picture, resize(target, picture.shape[-2:])) for picture in predictions]
     ).sum()
 
 

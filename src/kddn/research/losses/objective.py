@@ -166,8 +166,8 @@ class Objective(nn.Module):
         assert self._vgg is not None
         vgg = self._vgg.on(clean.device)
         with torch.no_grad():
-            truth = vgg(clean)
-        return losses.perceptual(vgg(prediction), truth, self.config.vgg_weights[: len(truth)])
+            target = vgg(clean)
+        return losses.perceptual(vgg(prediction), target, self.config.vgg_weights[: len(target)])
 
     def _load_larger(self) -> Frozen:
         if self.config.distilled_from is None:

@@ -44,7 +44,7 @@ def outdoor_pairs(root: Path) -> Iterator[tuple[str, str, Pair]]:
 def load_clean(path: Path) -> NDArray[np.float64]:
     """A photograph as outdoor validation has it, `3 h w` in [0, 1]."""
     photos = load_photos([path])
-    stack = photos.lying if len(photos.lying) else photos.standing
+    stack = photos.landscape if len(photos.landscape) else photos.portrait
     pixels: NDArray[np.float64] = stack[0].numpy() / 255
     return pixels
 
