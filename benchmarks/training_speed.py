@@ -123,37 +123,28 @@ def loss_stages(
     return stages
 
 
-def optimizer_stages(network: str, device: torch.device) -> dict[str, Callable[[], None]]:
-    """A step of each optimiser, without the gradients."""
-
-    def stage(make: Callable[[nn.Module], torch.optim.Optimizer]) -> Callable[[], None]:
-        student = build("student", network).to(device)
-        if make is torchs_muon:  # which takes matrices alone
-            shapes = [weight.flatten(1).shape for weight in matrices_of(student)]
-            student = nn.ParameterList(torch.rand(shape, device=device) for shape in shapes)
-        optimizer = make(student)
-        gradients = [torch.rand_like(weight) for weight in student.parameters()]
-
-        def step() -> None:
-            for weight, gradient in zip(student.parameters(), gradients, strict=True):
-                weight.grad = gradient
-            optimizer.step()
-
-        return step
-
-    def torchs_muon(student: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Muon(student.parameters(), lr=0.02)
-
-    return {
-        "step of Muon and AdamW": stage(Muon),
-        "step of torch.optim.Muon, matrices alone": stage(torchs_muon),
-        "step of AdamW": stage(lambda student: torch.optim.AdamW(student.parameters())),
+def optimizer_stages(network: str, device: torch.device) -> dict[str, Callable[[], object]]:
+    """A step of each optimiser, its gradients given."""
+    student = build("student", network).to(device)
+    muon = Muon(student)
+    matrices = [  # all that PyTorch's own takes
+        nn.Parameter(weight.detach().flatten(1).contiguous())
+        for weight in muon.param_groups[0]["params"]
+    ]
+    optimizers = {
+        "Muon's step, with AdamW's for the rest": muon,
+        "torch.optim.Muon's step, matrices alone": torch.optim.Muon(matrices, lr=0.02),
+        "AdamW's step": torch.optim.AdamW(student.parameters()),
     }
+    return {name: partial(step, optimizer) for name, optimizer in optimizers.items()}
 
 
-def matrices_of(network: nn.Module) -> list[Tensor]:
-    """The weights that Muon takes."""
-    return list(Muon(network).param_groups[0]["params"])
+def step(optimizer: torch.optim.Optimizer) -> None:
+    """One step along gradients of 1."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = torch.ones_like(weight)
+    optimizer.step()
 
 
 def measure(stages: dict[str, Callable[[], object]], images: int, rounds: int) -> dict[str, float]:

@@ -15,7 +15,7 @@ from kddn.research.haze import scatter
 from kddn.research.losses.functions import reconstruction
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
 from kddn.research.nets.checkpoints import load_network, save_network
-from kddn.research.training.callbacks import CycleAveraging
+from kddn.research.training.callbacks import CycleAveraging, RampedAveraging
 from kddn.research.training.module import Optimization
 from kddn.research.training.run import train
 
@@ -105,6 +105,28 @@ def test_the_run_averages_its_weights(nyu, tmp_path):
     torch.testing.assert_close(averaged.state_dict()[name], mean[f"network.{name}"])
     beside = load_network(next(tmp_path.rglob("last.safetensors")))
     torch.testing.assert_close(beside.state_dict(), averaged.state_dict())
+
+
+def test_the_ramped_mean_soon_forgets_what_it_began_with(nyu, tmp_path):
+    class Watched(RampedAveraging):
+        def _mean(self, means, weights, count):
+            seen.append(weights[-1].detach().clone())
+            super()._mean(means, weights, count)
+
+    seen = []
+    given = options(nyu, tmp_path, 6)
+    averaging = [given.index(word) for word in given if "EMAWeightAveraging" in word]
+    del given[averaging[0] : averaging[0] + 2]
+    with patch("kddn.research.training.callbacks.RampedAveraging", Watched):
+        path = "--trainer.callbacks+=kddn.research.training.callbacks.RampedAveraging"
+        weights = train("student", [*given, path])
+    mean = seen[0]  # the first counts as the mean, whatever was there before
+    for count, weight in enumerate(seen[1:], start=1):
+        mean = mean + (1 - (1 + count) / (10 + count)) * (weight - mean)
+    last = list(load_network(weights).state_dict().values())[-1]
+    torch.testing.assert_close(last, mean)
+    with pytest.raises(ValueError, match="decay in"):
+        RampedAveraging(1.0)
 
 
 def test_the_mean_is_of_the_lower_halves_of_the_cycles(nyu, tmp_path):

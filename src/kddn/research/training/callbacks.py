@@ -1,5 +1,6 @@
 """What a run leaves while it goes on: plain weights beside checkpoints, averages, and pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,31 @@ class WeightsBeside(TorchCheckpointIO):
 
 def _beside(path: Any) -> Path:
     return Path(path).with_suffix(".safetensors")
+
+
+class RampedAveraging(WeightAveraging):
+    """An exponential mean of the weights that soon forgets what a run began with.
+
+    Lightning's `EMAWeightAveraging` of decay 0.999 still has a third of the first weights after
+    1,000 steps. Here, the decay grows to its value with the number `n` of steps:
+    `min(decay, (1 + n) / (10 + n))`.
+
+    Args:
+        decay: Weight of the mean so far, below 1.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"RampedAveraging needs a decay in [0, 1), not {decay}")
+        super().__init__(multi_avg_fn=self._mean)
+        self.decay = decay
+
+    def _mean(
+        self, means: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int
+    ) -> None:
+        decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
+        for mean, weight in zip(means, weights, strict=True):
+            mean.lerp_(weight, 1 - decay)
 
 
 class CycleAveraging(WeightAveraging):
