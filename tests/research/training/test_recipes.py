@@ -9,10 +9,10 @@ import torch
 import yaml
 
 from helpers import tiny, vgg_files
-from kddn.errors import DataError, ModelError
-from kddn.research.nets import STUDENT_PRESETS, StudentConfig, UNet
+from kddn.errors import DataError, KddnError, ModelError
+from kddn.research.nets import STUDENT_PRESETS, Student, StudentConfig, UNet
 from kddn.research.nets.baselines import BASELINES
-from kddn.research.nets.checkpoints import load_network
+from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.training.run import RECIPES, find_recipes, train
 
 ROWS = sorted(
@@ -124,7 +124,17 @@ def test_a_cycle_of_our_weights_runs_with_what_its_family_says(nyu, tmp_path, cy
     options = [option for option in tiny(nyu, tmp_path) if "batch" not in option]
     vgg = vgg_files(tmp_path, 16)[0]
     losses = f"--model.losses={{perceptual: 0.1, imitation: 0.1, teacher: untrained, vgg: {vgg}}}"
-    more = ["--model.start=null", losses, "--data.batch.crop=32", "--data.batch.scales=[0.1, 0.2]"]
+    start = tmp_path / "start.safetensors"
+    student = StudentConfig(width=32 if "small" in cycle else 64, global_residual=True)
+    save_network(Student(student), start)
+    with pytest.raises(KddnError, match=r"this recipe needs --model\.start"):
+        train("student", ["--config", cycle, *options])
+    more = [
+        f"--model.start={start}",
+        losses,
+        "--data.batch.crop=32",
+        "--data.batch.scales=[0.1, 0.2]",
+    ]
     weights = train("student", ["--config", cycle, *options, *more])
     config = yaml.safe_load((weights.parent / "config.yaml").read_text())
     callbacks = config["trainer"]["callbacks"]

@@ -39,6 +39,12 @@ class TrainCLI(LightningCLI):
             help="in a recipe: the recipe or recipes that it is changes to",
         )
         parser.add_argument(
+            "--needs",
+            type=list[str],
+            default=[],
+            help="in a recipe: the options that must be given beside it",
+        )
+        parser.add_argument(
             "--resume", type=Path | None, default=None, help="checkpoint (.ckpt) to go on from"
         )
         parser.add_argument(
@@ -60,6 +66,9 @@ class TrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config
         config.base = None  # it has been followed
+        missing = [name for name in config.needs if config.get(name) is None]
+        if missing and config.resume is None:
+            raise KddnError(f"this recipe needs --{' and --'.join(missing)}")
         if not 0 < config.budget <= 1:
             raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
         config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
