@@ -14,7 +14,7 @@ from kddn.errors import ModelError
 from kddn.inference.models import find_model
 from kddn.research.nets import Teacher, TeacherConfig
 from kddn.research.nets.baselines import BASELINES
-from kddn.research.nets.registry import describe, rebuild
+from kddn.research.nets.registry import ARCHITECTURES, describe, rebuild
 
 PREFIX = "network."
 """Before the names of a network's tensors, in checkpoints and in ONNX files."""
@@ -69,8 +69,8 @@ def is_weights(name: str) -> bool:
 def load_network(path: Path) -> nn.Module:
     """Build the network that a file holds, in eval mode.
 
-    Our own networks are told by what the file or its card says, the compared systems by their
-    tensors' names.
+    What it holds is told by the file or its card, or of compared systems' released weights by the
+    names and shapes of their tensors.
 
     Args:
         path: A `.safetensors` file, a training `.ckpt`, or the `.onnx` file of an exported model,
@@ -85,15 +85,14 @@ def load_network(path: Path) -> nn.Module:
             f"{path} does not exist; give a .safetensors or .ckpt file of a run, or an .onnx file"
         )
     state, metadata = _READERS.get(path.suffix, _read_weights)(path)
-    if (baseline := _find_baseline(state)) is not None:
-        baseline.load_state_dict({name: _without_denormals(t) for name, t in state.items()})
-        return baseline.eval()
+    said = metadata.get("kind") in ARCHITECTURES
+    network = None if said else _find_baseline(state)
     try:
-        network = rebuild(metadata)
+        network = network or rebuild(metadata)
     except ModelError as error:
         raise ModelError(f"{path} {error}") from error
     try:
-        network.load_state_dict(state)
+        network.load_state_dict({name: _without_denormals(t) for name, t in state.items()})
     except RuntimeError as error:
         raise ModelError(f"{path}: weights do not fit the network it names: {error}") from error
     return network.eval()

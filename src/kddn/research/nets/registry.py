@@ -26,14 +26,18 @@ class Architecture:
     name: str
     """What files of weights call it."""
     role: Role
-    network: Callable[[Any], nn.Module]
-    """Its class, made from a configuration; its instances have it as `config`."""
-    config: Callable[..., Any]
-    """The class of its configuration, a dataclass."""
+    network: Callable[..., nn.Module]
+    """Its class, made from a configuration, which its instances have as `config`."""
+    config: Callable[..., Any] | None
+    """The class of its configuration, a dataclass; None where it has one shape alone."""
     presets: Mapping[str, Any]
     """Configurations with a name."""
     pairs: str = "text"
     """Of a student, by which named pairs of layers it imitates: `losses.objective.NamedPairs`."""
+
+    def build(self, config: Any) -> nn.Module:
+        """The untrained network of a configuration."""
+        return self.network() if self.config is None else self.network(config)
 
 
 ARCHITECTURES: dict[str, Architecture] = {}
@@ -61,15 +65,25 @@ def register(
         ValueError: If a name is taken.
     """
 
-    def add(network: type[Network]) -> type[Network]:
-        if name in ARCHITECTURES:
-            raise ValueError(f"a network {name!r} is registered already")
-        if taken := set(presets) & set(preset_names(role)):
-            raise ValueError(f"a preset {min(taken)!r} of a {role} is registered already")
-        ARCHITECTURES[name] = Architecture(name, role, network, config, presets, pairs)
+    def decorate(network: type[Network]) -> type[Network]:
+        add(Architecture(name, role, network, config, presets, pairs))
         return network
 
-    return add
+    return decorate
+
+
+def add(architecture: Architecture) -> None:
+    """Register a network.
+
+    Raises:
+        ValueError: If a name is taken.
+    """
+    name, role = architecture.name, architecture.role
+    if name in ARCHITECTURES:
+        raise ValueError(f"a network {name!r} is registered already")
+    if taken := set(architecture.presets) & set(preset_names(role)):
+        raise ValueError(f"a preset {min(taken)!r} of a {role} is registered already")
+    ARCHITECTURES[name] = architecture
 
 
 def preset_names(role: Role) -> list[str]:
@@ -96,7 +110,7 @@ def build(role: Role, name: str) -> nn.Module:
         ModelError: If there is no such preset.
     """
     architecture, config = preset(role, name)
-    return architecture.network(config)
+    return architecture.build(config)
 
 
 def describe(network: nn.Module) -> dict[str, str]:
@@ -107,6 +121,8 @@ def describe(network: nn.Module) -> dict[str, str]:
     """
     for architecture in ARCHITECTURES.values():
         if type(network) is architecture.network:
+            if architecture.config is None:
+                return {"kind": architecture.name}
             config: Any = network.config
             return {"kind": architecture.name, "config": json.dumps(asdict(config))}
     return {"kind": f"{type(network).__module__}.{type(network).__qualname__}"}
@@ -127,9 +143,11 @@ def rebuild(description: Mapping[str, str]) -> nn.Module:
             "dict with safetensors.torch.load_file"
         )
     architecture = ARCHITECTURES[kind]
+    if architecture.config is None:
+        return architecture.build(None)
     try:
         said = json.loads(description["config"])
         fields = {name: tuple(x) if isinstance(x, list) else x for name, x in said.items()}
-        return architecture.network(architecture.config(**fields))
+        return architecture.build(architecture.config(**fields))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"does not say which network it holds: a {kind}, but {error!r}") from error

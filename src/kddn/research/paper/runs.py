@@ -44,6 +44,10 @@ class Runs:
         losses = losses_of(row.recipe)
         weighted = "network" not in changes["model"]  # only the baseline's recipe has another
         architecture, shape = preset("student", self.network)
+        if not hasattr(shape, "spatially_weighted"):
+            raise KddnError(
+                f"{self.network} has no spatial weight to take away: no rows of a table"
+            )
         shape = replace(shape, spatially_weighted=weighted)
         network = {
             "class_path": _name(architecture.network),

@@ -13,6 +13,7 @@ from kddn.research.nets.baselines.gfn import GFN
 from kddn.research.nets.baselines.grid_dehaze_net import GridDehazeNet
 from kddn.research.nets.baselines.mscnn import MSCNN
 from kddn.research.nets.baselines.pdn import PDN
+from kddn.research.nets.registry import Architecture, add
 
 BASELINES: dict[str, type[nn.Module]] = {
     "aod-net": AODNet,
@@ -24,6 +25,9 @@ BASELINES: dict[str, type[nn.Module]] = {
     "pdn": PDN,
 }
 """The systems by name."""
+
+for _name, _network in BASELINES.items():
+    add(Architecture(_name, "student", _network, None, {_name: None}))
 
 __all__ = [
     "BASELINES", "EPDN", "GFN", "MSCNN", "PDN", "AODNet", "DehazeNet", "GridDehazeNet",
