@@ -5,7 +5,7 @@ RUN := .venv-demo
 DOCS := .venv-docs
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test quick lint format docs clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/'
@@ -16,6 +16,9 @@ demo: $(RUN)/.made  ## dehaze a photograph with the built-in weights
 
 test: $(DEV)/.made lint  ## check everything, as CI does
 	$(DEV)/bin/pytest
+
+quick: $(DEV)/.made  ## the tests that take less than a minute together
+	$(DEV)/bin/pytest -q -m "not slow"
 
 lint: $(DEV)/.made  ## formatting, style, types, and who may import whom
 	$(DEV)/bin/ruff format --check

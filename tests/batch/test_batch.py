@@ -21,6 +21,8 @@ from kddn.batch.plan import Destination, Job, find, read_manifest
 from kddn.batch.run import run
 from kddn.errors import KddnError
 
+pytestmark = pytest.mark.slow
+
 
 def kddn(*arguments, cwd, **options):
     command = [sys.executable, "-m", "kddn", "dehaze", *map(str, arguments)]

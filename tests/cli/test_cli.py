@@ -8,6 +8,8 @@ from PIL import Image
 
 from helpers import hazy_photograph
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("torch", "lightning", "torchmetrics", "jsonargparse", "scipy", "onnx")
 
 

@@ -16,6 +16,8 @@ from kddn.research.nets.affine import AffineMap, AffineNetwork
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.video.stability import Stabilizer
 
+pytestmark = pytest.mark.slow
+
 
 class Toy(AffineNetwork):
     """Twice the contrast to white everywhere, and a convolution that says 0 until it learns."""

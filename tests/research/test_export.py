@@ -15,6 +15,8 @@ from kddn.research.export import export, to_onnx
 from kddn.research.nets import Student, StudentConfig
 from kddn.research.nets.checkpoints import load_network, save_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _without_shape_checks():

@@ -17,6 +17,8 @@ from kddn.errors import ImageError, VideoError
 from kddn.video.dehaze import dehaze_video
 from kddn.video.stability import Stabilizer, is_cut
 
+pytestmark = pytest.mark.slow
+
 SIZE = (160, 96)
 
 

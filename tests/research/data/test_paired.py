@@ -17,6 +17,8 @@ from kddn.research.data.sets.o_haze import O_HAZE, TEST, TRAIN, VALIDATION
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.training.run import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def its(tmp_path_factory):

@@ -29,6 +29,8 @@ from kddn.research.nets import Teacher, TeacherConfig
 from kddn.research.nets.baselines import AODNet
 from kddn.research.nets.checkpoints import save_network
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):

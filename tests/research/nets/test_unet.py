@@ -106,6 +106,7 @@ def test_a_depthwise_convolution_is_in_bfloat16_where_all_is():
     assert conv.weight.grad.dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_onnx_equals_torch_at_five_sizes(network):
     jaxtyping.config.update("jaxtyping_disable", True)
     session = onnxruntime.InferenceSession(to_onnx(network))

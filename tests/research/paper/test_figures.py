@@ -23,6 +23,8 @@ from kddn.research.paper.figures.curves import draw, read_curve
 from kddn.research.paper.figures.tsne import project
 from kddn.research.paper.figures.weighting import features
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

@@ -22,6 +22,8 @@ from kddn.research.paper.systems import reproduce_systems
 from kddn.research.paper.tables import TABLE1, TABLE2, TABLE3, TABLE4, TABLES
 from kddn.research.training.run import find_recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiny(tmp_path):

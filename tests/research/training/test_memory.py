@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PAGES = """
 import resource, torch
 from kddn.research.training.memory import keep_freed_memory

@@ -15,6 +15,8 @@ from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.training.run import RECIPES, find_recipes, train
 
+pytestmark = pytest.mark.slow
+
 ROWS = sorted(
     str(path.relative_to(RECIPES).with_suffix(""))
     for folder in ("table1", "table2", "pairs")

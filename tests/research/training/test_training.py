@@ -19,6 +19,8 @@ from kddn.research.training.callbacks import CycleAveraging, RampedAveraging
 from kddn.research.training.module import Optimization
 from kddn.research.training.run import train
 
+pytestmark = pytest.mark.slow
+
 
 def test_schedule_is_the_cosine():
     schedule = Optimization(learning_rate=1e-3, floor=1e-5, cycles=1)
