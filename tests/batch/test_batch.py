@@ -129,7 +129,7 @@ def test_where_one_picture_goes(tree, tmp_path, monkeypatch):
 @pytest.mark.parametrize("output", ["in", "./in/../in/a.jpg", "{folder}/{stem}{suffix}"])
 def test_no_result_replaces_its_picture_unasked(tree, tmp_path, monkeypatch, output):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(KddnError, match=r"in/a.jpg would be replaced .* or say --in-place"):
+    with pytest.raises(KddnError, match=r"in/a.jpg would be replaced .* or say `in_place`"):
         planned({"output": output}, "in/a.jpg")
 
 
@@ -146,8 +146,8 @@ def test_no_two_results_go_to_one_place(tree, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("destination", "cause"),
     [
-        ({"in_place": True, "output": "x"}, "leave out --output"),
-        ({"suffix": ""}, "say --in-place"),
+        ({"in_place": True, "output": "x"}, "leave out `output`"),
+        ({"suffix": ""}, "say `in_place`"),
         ({"output": "{name}.jpg"}, r"has \{name\}, but there are only \{folder\}"),
         ({"output": "{stem"}, "is no template"),
         ({"output": "{}.jpg"}, r"has \{\}, but there are only"),
@@ -474,6 +474,10 @@ def test_a_pipe_reads_and_writes(folder):
         (["a.jpg", "--watch", "."], "--watch is for a folder alone"),
         (["a.jpg", "--in-place", "--compare"], "leaves nothing to compare with"),
         (["a.jpg", "--in-place", "--skip-existing"], "leaves nothing to tell by"),
+        (
+            ["a.jpg", "--in-place", "-o", "b"],
+            "--in-place says where results go; leave out --output",
+        ),
         (["-", "-o", "clear.jpg"], "one picture from a pipe goes to a pipe"),
         (["a.jpg", "-o", "-"], "one picture from a pipe goes to a pipe"),
         (["a.jpg", "--report", "b.png/run.jsonl"], "--report b.png/run.jsonl cannot be written"),

@@ -48,15 +48,15 @@ class Destination:
 
     def __post_init__(self) -> None:
         if self.in_place and (self.output or self.format):
-            raise KddnError("--in-place says where results go; leave out --output and --format")
+            raise KddnError("`in_place` says where results go; leave out `output` and `format`")
         if not self.in_place and not self.output and not self.suffix:
-            raise KddnError("an empty suffix would replace the pictures; say --in-place for that")
+            raise KddnError("an empty `suffix` would replace the pictures; say `in_place` for that")
         if Path(self.suffix).name != self.suffix and self.suffix:
-            raise KddnError(f"--suffix {self.suffix!r} is no part of a file's name")
+            raise KddnError(f"`suffix` {self.suffix!r} is no part of a file's name")
         for name in self._placeholders():
             if name not in _PLACEHOLDERS:
                 known = ", ".join(f"{{{placeholder}}}" for placeholder in _PLACEHOLDERS)
-                raise KddnError(f"--output has {{{name}}}, but there are only {known}")
+                raise KddnError(f"`output` has {{{name}}}, but there are only {known}")
 
     def _placeholders(self) -> list[str]:
         try:
@@ -64,7 +64,7 @@ class Destination:
                 name for _, name, _, _ in Formatter().parse(self.output or "") if name is not None
             ]
         except ValueError as error:
-            raise KddnError(f"--output {self.output!r} is no template ({error})") from error
+            raise KddnError(f"`output` {self.output!r} is no template ({error})") from error
 
     def is_result(self, path: Path, folder: Path) -> bool:
         """Whether a file that was found in a folder is there as a result."""
@@ -97,14 +97,14 @@ class Destination:
         for job in jobs:
             if not self.in_place and _is_same(job.output, job.source):
                 raise KddnError(
-                    f"{job.source} would be replaced by its result; name another --output, "
-                    "or say --in-place"
+                    f"{job.source} would be replaced by its result; name another `output`, "
+                    "or say `in_place`"
                 )
             other = places.setdefault(job.output, job.source)
             if other != job.source:
                 raise KddnError(
                     f"{other} and {job.source} would both become {job.output}; "
-                    "use {folder} and {stem} in --output"
+                    "use {folder} and {stem} in `output`"
                 )
         return jobs
 
@@ -185,7 +185,7 @@ def find(
             bases += [match.parent for match in matching]
     unique = list(dict.fromkeys(pictures))
     if not unique:
-        hint = "" if recursive else "; say --recursive for those in their folders"
+        hint = "" if recursive else "; say `recursive` for those in their folders"
         raise KddnError(f"there are no pictures in {', '.join(arguments)}{hint}")
     try:
         base = Path(os.path.commonpath([_absolute(base) for base in bases]))

@@ -148,7 +148,7 @@ def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
 def _video(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
     """Do a video; what a row says of it."""
     if settings.full_resolution:
-        raise VideoError(f"{job.source} is a video; those have no --full-resolution")
+        raise VideoError(f"{job.source} is a video; those have no `full_resolution`")
     done = dehaze_video(
         dehazer,
         job.source,

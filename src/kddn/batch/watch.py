@@ -38,7 +38,7 @@ def watch(
     try:
         from watchfiles import watch as changes
     except ImportError as error:
-        raise KddnError("--watch needs watchfiles: pip install 'kddn[watch]'") from error
+        raise KddnError("watching needs watchfiles: pip install 'kddn[watch]'") from error
     if not folder.is_dir():
         raise KddnError(f"{folder} is not a folder")
     seen: dict[Path, tuple[_Sight, float]] = {}

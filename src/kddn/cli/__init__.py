@@ -1,5 +1,6 @@
 """The `kddn` command. Each subcommand is imported only when it is used."""
 
+import re
 import sys
 
 from cyclopts import App
@@ -39,12 +40,17 @@ app.command(
 )
 
 
+def as_flags(text: str) -> str:
+    """What the library calls `full_resolution` is --full-resolution here."""
+    return re.sub(r"`([a-z]\w*)`", lambda name: "--" + name[1].replace("_", "-"), text)
+
+
 def main() -> None:
     """Run the command line; errors that a person can mend end it with one line and status 1."""
     try:
         app([PIPE if word == "-" else word for word in sys.argv[1:]])
     except KddnError as error:
-        sys.exit(f"kddn: {error}")
+        sys.exit(f"kddn: {as_flags(str(error))}")
     except BrokenPipeError:
         sys.exit(1)
     except KeyboardInterrupt:

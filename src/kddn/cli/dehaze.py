@@ -14,7 +14,7 @@ from rich.progress import Progress, TimeRemainingColumn
 from kddn.batch import watch as watching
 from kddn.batch.plan import COMPARED, Destination, Job, find, read_manifest
 from kddn.batch.run import Row, Settings, run
-from kddn.cli import PIPE
+from kddn.cli import PIPE, as_flags
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT
@@ -196,7 +196,7 @@ class _Say:
 
     def error(self, text: str) -> None:
         """Tell what went wrong."""
-        self.console.print(f"kddn: {text}", style="red", markup=False, soft_wrap=True)
+        self.console.print(f"kddn: {as_flags(text)}", style="red", markup=False, soft_wrap=True)
 
     def compared(self, job: Job, suffix: str, *, overwrite: bool) -> bool:
         """Write before and after side by side; whether that went well."""

@@ -134,7 +134,7 @@ def dehaze_video(
         os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
-            f"{source} cannot be done ({error}); see that it is whole, or try --format mkv"
+            f"{source} cannot be done ({error}); see that it is whole, or try the format mkv"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -200,11 +200,11 @@ def test_what_a_figure_lacks_is_named(nyu, files, tmp_path):
     unvalidated.write_text("step,loss\n1,0.5\n")
     with pytest.raises(DataError, match=r"needs d-hazy-middlebury \(from https.*or instead of it"):
         reproduce_figure("figure4", Material(models=["dcp"]), tmp_path)
-    with pytest.raises(KddnError, match="give --model NAME"):
+    with pytest.raises(KddnError, match="give `model`"):
         reproduce_figure("figure9", Material(data={"real": files / "real"}), tmp_path)
-    with pytest.raises(KddnError, match="give --weights teacher=FILE"):
+    with pytest.raises(KddnError, match="give `weights` teacher=FILE"):
         reproduce_figure("figure1", Material(data={"nyu": nyu}), tmp_path)
-    with pytest.raises(KddnError, match="give --logs NAME"):
+    with pytest.raises(KddnError, match="give `logs` NAME"):
         reproduce_figure("figure6", Material(), tmp_path)
     with pytest.raises(DataError, match="holds no PSNR"):
         read_curve(unvalidated)

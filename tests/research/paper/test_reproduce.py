@@ -141,7 +141,7 @@ def test_a_run_of_another_kind_is_not_taken_for_this_one(nyu, tmp_path, tiny):
 
 def test_what_is_missing_is_named_first(nyu, tmp_path):
     runs = Runs(root=nyu, output=tmp_path)
-    with pytest.raises(KddnError, match="give --vgg"):
+    with pytest.raises(KddnError, match="give `vgg`"):
         reproduce("table1", runs)
     with pytest.raises(KddnError, match="no 'table9'; there are table1, table2"):
         reproduce("table9", runs)
@@ -224,7 +224,7 @@ def test_tables_of_systems_say_what_they_need(nyu, tmp_path, weights):
     without = {name: file for name, file in weights.items() if name != "epdn"}
     with pytest.raises(KddnError, match="epdn needs a VGG"):
         reproduce_systems("table3", runs, {"nyu": nyu}, {**without, "aod-net": tmp_path})
-    with pytest.raises(KddnError, match="needs NYU's scenes: give --root"):
+    with pytest.raises(KddnError, match="needs NYU's scenes: give `root`"):
         reproduce("table2", Runs(output=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

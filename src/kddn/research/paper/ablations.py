@@ -65,9 +65,9 @@ def reproduce(
         raise KddnError(f"there is no {table!r}; there are {', '.join(TABLES)}")
     rows = TABLES[table]
     if runs.root is None:
-        raise KddnError(f"{table} needs NYU's scenes: give --root, the folder of rgb/ and depth/")
+        raise KddnError(f"{table} needs NYU's scenes: give `root`, the folder of rgb/ and depth/")
     if runs.vgg is None and any(losses_of(row.recipe).get("perceptual") for row in rows):
-        raise KddnError(f"{table} has rows with the perceptual loss: give --vgg, a file of weights")
+        raise KddnError(f"{table} has rows with the perceptual loss: give `vgg`, a file of weights")
     weights = {
         f"{row.slug}/{seed}": runs.student(row, seed) for seed in range(runs.seeds) for row in rows
     }

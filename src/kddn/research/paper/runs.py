@@ -74,7 +74,7 @@ class Runs:
             options.append(f"--model.losses.teacher={self.teacher([*named, 'teacher'][0])}")
         if any(of.get("perceptual") for of in losses):
             if self.vgg is None:
-                raise KddnError(f"{entry.name} needs a VGG to train: give --vgg, or its --weights")
+                raise KddnError(f"{entry.name} needs a VGG to train: give `vgg`, or its `weights`")
             options.append(f"--model.losses.vgg={self.vgg}")
         return self._train("student", entry.recipes, 0, self.output / entry.name, options)
 
@@ -119,7 +119,7 @@ def _agree(path: Path, said: list[str]) -> None:
     elif differing := set(json.loads(path.read_text())) ^ set(said):
         raise KddnError(
             f"{path.parent} was trained in another way ({', '.join(sorted(differing))}); name "
-            "another --output, or remove that folder"
+            "another `output`, or remove that folder"
         )
 
 

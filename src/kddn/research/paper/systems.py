@@ -69,7 +69,7 @@ def reproduce_systems(
     wanted = dict.fromkeys(name for entry in entries for name in entry.paper)
     judged = {name: STAND_INS.get(name, name) for name in data}
     if not set(judged.values()) & set(wanted):
-        raise DataError(f"{table} needs {_wanted(list(wanted))}; give --data NAME=FOLDER")
+        raise DataError(f"{table} needs {_wanted(list(wanted))}; give `data` NAME=FOLDER")
     for name in set(wanted) - set(judged.values()):
         _log.warning("%s leaves out %s", table, _wanted([name]))
     names = [entry.name for entry in entries]

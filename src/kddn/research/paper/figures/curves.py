@@ -20,7 +20,7 @@ def draw(material: Material) -> Figure:
     Needs `logs`, several under one name where there are several seeds.
     """
     if not material.logs:
-        raise KddnError("this figure needs logs: give --logs NAME=metrics.csv, a seed each")
+        raise KddnError("this figure needs logs: give `logs` NAME=metrics.csv, a seed each")
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     for name, paths in material.logs.items():

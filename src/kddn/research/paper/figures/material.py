@@ -51,7 +51,7 @@ class Material:
         source = find_data_set(wanted).source
         instead = f", or instead of it {' or '.join(others)}" if others else ""
         raise DataError(
-            f"this figure needs {wanted} (from {source}){instead}; give --data NAME=FOLDER"
+            f"this figure needs {wanted} (from {source}){instead}; give `data` NAME=FOLDER"
         )
 
     def weight(self, part: str) -> Path:
@@ -61,7 +61,7 @@ class Material:
             KddnError: If it is not given.
         """
         if part not in self.weights:
-            raise KddnError(f"this figure needs weights: give --weights {part}=FILE")
+            raise KddnError(f"this figure needs weights: give `weights` {part}=FILE")
         return self.weights[part]
 
 

@@ -28,7 +28,7 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
         images: How many images to show, unless the material says.
     """
     if not material.models:
-        raise KddnError("this figure compares systems: give --model NAME, several times")
+        raise KddnError("this figure compares systems: give `model`, several")
     name, root = material.only_data(data, *instead)
     data_set = find_data_set(name)
     names = [case.name for case in data_set.cases(root)]
