@@ -154,7 +154,7 @@ class PixelLights(nn.Module):
 
 
 class MapLights(nn.Module):
-    """An airlight and a white for each place, as maps of the features' size.
+    """An airlight and a white for each place, as broad maps: of the features' size, enlarged.
 
     Args:
         width: Channels of the features.
@@ -165,7 +165,7 @@ class MapLights(nn.Module):
         self.conv = _biased(nn.Conv2d(width, 6, 3, padding=1), _BRIGHT)
 
     def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
-        lights = _light(self.conv(x))
+        lights = F.interpolate(_light(self.conv(x)), scale_factor=4, mode="bilinear")
         return lights[:, :3], lights[:, 3:]
 
 
@@ -227,10 +227,6 @@ class UNet(AffineNetwork):
         x = self.decoder2(_double(self.up2(x)) + skip2)
         x = self.decoder1(_double(self.up1(x)) + skip1)
         scale = 1 + F.softplus(self.scale(self.scale_norm(x)).float())  # b 1 h/4 w/4
-        if airlight.shape[-1] > 1:
-            airlight, white = (
-                F.interpolate(y, scale_factor=4, mode="bilinear") for y in (airlight, white)
-            )
         return AffineMap(scale, white - scale * airlight)
 
 
