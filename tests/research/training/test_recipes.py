@@ -13,7 +13,7 @@ from kddn.errors import DataError, KddnError, ModelError
 from kddn.research.nets import STUDENT_PRESETS, Student, StudentConfig, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
-from kddn.research.training.run import RECIPES, find_recipes, train
+from kddn.research.training.run import RECIPES, find_recipe, find_recipes, train, with_bases
 
 pytestmark = pytest.mark.slow
 
@@ -221,3 +221,26 @@ def test_weights_of_the_package_go_by_name():
         load_network(Path("kddn:dcp"))
     with pytest.raises(ModelError, match="there is no model 'no-such'"):
         load_network(Path("kddn:no-such"))
+
+
+OTHERS = [
+    name
+    for path in sorted(RECIPES.rglob("*.yaml"))
+    if (name := str(path.relative_to(RECIPES).with_suffix(""))) not in ROWS
+    and path.parent.name not in ("shared", "compared")
+]
+
+
+@pytest.mark.parametrize("recipe", OTHERS)
+def test_every_recipe_is_understood(recipe, capsys):
+    stage = "teacher" if "teacher" in recipe else "student"
+    says = "".join(path.read_text() for path in with_bases(find_recipe(recipe)))
+    photos = ["--data.photos.root=x"] if "photos:" in says else []
+    with pytest.raises(SystemExit) as stopped:
+        train(stage, ["--config", recipe, *photos, "--print_config"])
+    assert stopped.value.code == 0
+    said = yaml.safe_load(capsys.readouterr().out)
+    own = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
+    for part, value in own["trainer"].items():
+        if part not in ("callbacks", "callbacks+", "logger"):
+            assert said["trainer"][part] == value
