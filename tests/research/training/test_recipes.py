@@ -115,6 +115,8 @@ def test_a_recipe_comes_behind_its_base():
     found = find_recipes(["--config", "kddn-paper-2"])
     assert [word.rsplit("recipes/", 1)[-1] for word in found] == [
         "--config",
+        "shared/two-cores.yaml",
+        "--config",
         "kddn-paper.yaml",
         "--config",
         "kddn-paper/kddn-paper-2.yaml",
@@ -206,7 +208,7 @@ def test_a_base_may_be_a_list_and_a_file_of_ones_own(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text(f"base: [{tmp_path / 'first.yaml'}, scaled-down]\n")
     found = [Path(word).stem for word in find_recipes(["--config", str(mine)])[1::2]]
-    assert found == ["student", "first", "scaled-down", "mine"]
+    assert found == ["student", "first", "two-cores", "scaled-down", "mine"]
 
 
 def test_what_is_no_recipe_is_named(tmp_path):
