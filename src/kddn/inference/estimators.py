@@ -89,7 +89,7 @@ def open_estimator(model: Model, device: str = "auto") -> Estimator:
     network = OnnxNetwork(model, device)
     if model.output == "affine":
         return MapEstimator(network, model.stride)
-    return ImageEstimator(lambda hazy: network.run(hazy, ["clear"])[0])
+    return ImageEstimator(network.remove_haze)
 
 
 class OnnxNetwork:
@@ -128,6 +128,10 @@ class OnnxNetwork:
             chosen = "cpu"
         self.device = chosen
         """Where it runs."""
+
+    def remove_haze(self, hazy: Floats) -> Floats:
+        """The clear picture, of a network whose output is one."""
+        return self.run(hazy, ["clear"])[0]
 
     def run(self, image: Floats, outputs: list[str]) -> list[Floats]:
         """Run it on a picture, RGB `h w 3` in [0, 1]: its outputs of those names, `h w c` each.
