@@ -271,13 +271,12 @@ class Dehazer:
             raise ValueError(f"strength must lie in [0, {MAXIMUM_STRENGTH}], not {strength}")
         pixels, maximum = photograph.pixels, photograph.maximum
         estimator, longest = self._estimator, self.working_size
-        draws = isinstance(estimator, ImageEstimator)  # and not only a map
-        if full_resolution and not draws:
+        draws = estimator if isinstance(estimator, ImageEstimator) else None  # not only a map
+        if full_resolution and draws is None:
             longest = min(max(pixels.shape[:2]), FULL_MAP)
         hazy = self._small(photograph, longest)
-        if draws and (full_resolution or hazy.shape == pixels.shape):
-            assert isinstance(estimator, ImageEstimator)
-            clear = tiles.run(estimator.remove_haze, pixels, maximum)
+        if draws is not None and (full_resolution or hazy.shape == pixels.shape):
+            clear = tiles.run(draws.remove_haze, pixels, maximum)
             small = shrink(clear, 1.0, hazy.shape[:2])  # before _mix, which works in place
             return _mix(pixels, clear, maximum, strength), hazy, small
         affine = estimator.estimate(hazy)
