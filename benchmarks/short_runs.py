@@ -6,8 +6,8 @@ python benchmarks/short_runs.py NYU OUTPUT [--family unet] [--vgg FILE] [--teach
 In the family `small`, every run sees 4,008 whole rooms at about a fifth of their size (recipe
 `scaled-down`, preset `small`, L1) unless its change says otherwise, and is measured on all 500
 validation images at a fifth of their size. In the family `unet`, every run has three minutes
-(recipe `kddn-indoor`), and is measured at half of the images' size. What is trained already is not
-trained again.
+of the processors (recipe `kddn-indoor`), and is measured at half of the images' size. What is
+trained already is not trained again.
 """
 
 import argparse
@@ -62,6 +62,10 @@ def _unet(**config: object) -> str:
     return f"--model.network={json.dumps(shape)}"
 
 
+_TIMER = "kddn.research.training.clock.ProcessorTimer"
+_THREE_MINUTES = "00:00:03:00"
+
+
 _UNET: dict[str, list[str]] = {
     "as it is": [],
     "wider": ["--model.network=unet-wide"],
@@ -81,9 +85,21 @@ _UNET: dict[str, list[str]] = {
     "filters of 3x3": [_unet(kernel=3)],
     "filters of 7x7": [_unet(kernel=7)],
     "more blocks below": [_unet(blocks=[1, 2, 8, 2, 1])],
+    "three channels of scale": [_unet(scales=3)],
+    "map at a half": [_unet(finer=True)],
+    "Fourier transforms at a tenth": [_losses(fourier=0.1)],
+    "no averaging": [
+        f"--trainer.callbacks={_TIMER}",
+        f"--trainer.callbacks.init_args.duration={_THREE_MINUTES}",
+    ],
+    "output distillation": [_losses(output_distillation=1.0)],
+    "output distillation and imitation": [
+        _losses(output_distillation=1.0, **_IMITATE, pairs="unet")
+    ],
     "preset small": ["--model.network=small", "--model.optimization.matrix_rate=0.004"],
     "preset small, Adam": ["--model.network=small", "--model.optimization.optimizer=adam"],
     "preset paper": ["--model.network=paper", "--model.optimization.matrix_rate=0.004"],
+    "preset paper, Adam": ["--model.network=paper", "--model.optimization.optimizer=adam"],
 }
 
 
@@ -108,9 +124,10 @@ FAMILIES = {
             "--model.losses=null",
             "--data.batch={size: 8, crop: 640, scales: [0.25, 0.35], multiple: 16}",
             "--data.batch.full_turns=false",
-            "--trainer.max_time=00:00:03:00",
             "--trainer.callbacks=kddn.research.training.callbacks.RampedAveraging",
             "--trainer.callbacks.init_args.decay=0.998",
+            f"--trainer.callbacks+={_TIMER}",
+            f"--trainer.callbacks.init_args.duration={_THREE_MINUTES}",
         ],
         _UNET,
         0.5,

@@ -24,6 +24,19 @@ def test_reconstruction_is_the_mean_absolute_error():
     assert losses.reconstruction(prediction, truth).item() == pytest.approx(0.5)
 
 
+def test_fourier_is_that_of_a_transform_done_by_hand():
+    prediction, target = features((2, 3, 4, 6), (2, 3, 4, 6))
+    rows, columns = (
+        torch.exp(-2j * torch.pi * torch.outer(torch.arange(n), torch.arange(n)) / n) / n**0.5
+        for n in (4, 6)
+    )
+    transform = rows @ (prediction - target).to(columns.dtype) @ columns
+    half = transform[..., : 6 // 2 + 1]  # the others are their conjugates
+    expected = (half.real.abs().mean() + half.imag.abs().mean()) / 2
+    torch.testing.assert_close(losses.fourier(prediction, target), expected)
+    assert losses.fourier(target, target) == 0
+
+
 def test_perceptual_sums_the_layers_means():
     truth = [torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 2, 2)]
     prediction = [torch.full((1, 2, 4, 4), 0.5), torch.full((1, 3, 2, 2), -2.0)]

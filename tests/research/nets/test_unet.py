@@ -56,6 +56,14 @@ def test_contrast_is_never_lost(network):
     assert scale.min() >= 1
 
 
+@pytest.mark.parametrize("lights", ["picture", "pixels", "maps"])
+def test_a_finer_map_of_each_colour(lights):
+    network = UNet(UNetConfig(**NARROW, lights=lights, finer=True, scales=3))
+    scale, offset = network.estimate(torch.rand(2, 3, 48, 64))
+    assert scale.shape == offset.shape == (2, 3, 24, 32)
+    assert scale.min() >= 1
+
+
 @pytest.mark.parametrize("lights", ["picture", "pixels"])
 def test_white_is_what_becomes_of_the_airlight(lights):
     torch.manual_seed(0)

@@ -64,6 +64,8 @@ class Losses:
     output_distillation: float = 0.0
     """Of the L1 distance to what a larger student makes of the same hazy image: not in the paper,
     but how small models learn from large ones."""
+    fourier: float = 0.0
+    """Of the L1 distance of Fourier transforms: not in the paper."""
     teacher: Literal["untrained"] | Path | None = None
     """For imitation: a teacher's weights (`.safetensors`, `.ckpt` or `.onnx`), or `untrained`, for
     one that has learned nothing."""
@@ -91,6 +93,7 @@ class Losses:
             self.imitation,
             self.deep_supervision,
             self.output_distillation,
+            self.fourier,
         )
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"losses need weights of 0 or more, not all 0, but have {weights}")
@@ -141,6 +144,8 @@ class Objective(nn.Module):
             terms["output_distillation"] = config.output_distillation * losses.reconstruction(
                 prediction, example
             )
+        if config.fourier:
+            terms["fourier"] = config.fourier * losses.fourier(prediction, batch.clean)
         if self._vgg is not None:
             terms["perceptual"] = config.perceptual * self._compare(prediction, batch.clean)
         if self.imitation is not None:

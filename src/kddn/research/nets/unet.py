@@ -6,6 +6,7 @@ with the physics of haze at the end.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -40,6 +41,10 @@ class UNetConfig:
     """Whether the dark channel and the saturation are inputs beside the colours."""
     lights: Lights = "picture"
     """Where airlight and white come from."""
+    scales: Literal[1, 3] = 1
+    """Channels of the scale: one for all colours, or one for each."""
+    finer: bool = False
+    """Whether the map is at half of the input's size, after one more block there."""
 
     def __post_init__(self) -> None:
         if min(*self.widths, *self.blocks) < 1:
@@ -154,7 +159,7 @@ class PixelLights(nn.Module):
 
 
 class MapLights(nn.Module):
-    """An airlight and a white for each place, as broad maps: of the features' size, enlarged.
+    """An airlight and a white for each place, as broad maps: of the features' size.
 
     Args:
         width: Channels of the features.
@@ -165,7 +170,7 @@ class MapLights(nn.Module):
         self.conv = _biased(nn.Conv2d(width, 6, 3, padding=1), _BRIGHT)
 
     def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
-        lights = F.interpolate(_light(self.conv(x)), scale_factor=4, mode="bilinear")
+        lights = _light(self.conv(x))
         return lights[:, :3], lights[:, 3:]
 
 
@@ -213,20 +218,29 @@ class UNet(AffineNetwork):
         self.decoder1 = _blocks(config, quarter, config.blocks[4])
         # Without norms before what it says, the features grow until a step takes the scale to where
         # softplus no longer learns.
-        self.scale_norm = nn.GroupNorm(1, quarter)
-        self.scale = _biased(nn.Conv2d(quarter, 1, 3, padding=1), -1.0)
+        last = quarter // 2 if config.finer else quarter
+        if config.finer:
+            self.up0 = nn.Conv2d(quarter, last, 1)
+            self.skip0 = nn.Conv2d(quarter, last, 1)
+            self.decoder0 = _blocks(config, last, 1)
+        self.scale_norm = nn.GroupNorm(1, last)
+        self.scale = _biased(nn.Conv2d(last, config.scales, 3, padding=1), -1.0)
         self.lights_norm = nn.GroupNorm(1, sixteenth)
         self.lights = _LIGHTS[config.lights](sixteenth)
 
     def estimate(self, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
-        x = self.stem(_with_priors(hazy) if self.config.priors else hazy)
+        skip0 = self.stem[:2](_with_priors(hazy) if self.config.priors else hazy)
+        x = self.stem[2](skip0)  # b quarter h/4 w/4
         skip1 = self.encoder1(x)  # b quarter h/4 w/4
         skip2 = self.encoder2(self.down1(skip1))  # b eighth h/8 w/8
         x = self.bottom(self.down2(skip2))  # b sixteenth h/16 w/16
         airlight, white = self.lights(self.lights_norm(x), hazy)
         x = self.decoder2(_double(self.up2(x)) + skip2)
         x = self.decoder1(_double(self.up1(x)) + skip1)
-        scale = 1 + F.softplus(self.scale(self.scale_norm(x)).float())  # b 1 h/4 w/4
+        if self.config.finer:
+            x = self.decoder0(_double(self.up0(x)) + self.skip0(skip0))
+        scale = 1 + F.softplus(self.scale(self.scale_norm(x)).float())  # b 1 h/4 w/4, or 3, or h/2
+        airlight, white = (_spread(light, scale.shape[-2:]) for light in (airlight, white))
         return AffineMap(scale, white - scale * airlight)
 
 
@@ -244,6 +258,11 @@ def _blocks(config: UNetConfig, width: int, count: int) -> nn.Sequential:
 
 def _double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
     return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+
+def _spread(light: Light, size: Sequence[int]) -> Light:
+    """Broad maps at a finer size; one light for the whole picture as it is."""
+    return light if light.shape[-2:].numel() == 1 else F.interpolate(light, size, mode="bilinear")
 
 
 def _with_priors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 7 h w"]:

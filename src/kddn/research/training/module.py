@@ -22,6 +22,7 @@ from kddn.research.nets import Student
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.nets.registry import build, describe
 from kddn.research.nets.widening import widen
+from kddn.research.training.clock import processor_seconds
 from kddn.research.training.optimizers import Muon
 
 
@@ -103,6 +104,8 @@ class Training(LightningModule):
 
     def on_train_start(self) -> None:
         self._began, self._begun_at = time.perf_counter(), progress(self.trainer)
+        self._cost = processor_seconds if self.device.type == "cpu" else time.perf_counter
+        self._cost_before = self._cost()
         self._ends: deque[float] = deque(maxlen=50)
         # A run resumed within an epoch gets no call of on_train_epoch_start.
         self.on_train_epoch_start()
@@ -125,7 +128,7 @@ class Training(LightningModule):
         if steps > 0:
             images = len(batch.clean) * self.trainer.world_size
             self.log("images/s", images * steps / seconds, prog_bar=True)
-        self.log("minutes", (self._ends[-1] - self._began) / 60)
+        self.log("minutes", (self._cost() - self._cost_before) / 60)
         done = progress(self.trainer)
         if done > self._begun_at:
             elapsed = self._ends[-1] - self._began
