@@ -15,13 +15,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kddn.research.data.sets.nyu import nyu_cases
+from kddn.research.evaluation import settings
 from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import write_rows
-from kddn.research.evaluation.scores import Estimate, Score, by_scene, estimate
-from kddn.research.training.run import train
+from kddn.research.evaluation.reports import page, write_rows
+from kddn.research.evaluation.scores import Estimate, Score
+from kddn.research.training.run import train_once
 
 _IMITATE = {"imitation": 1.0, "density": "transmission"}
 
@@ -176,23 +175,22 @@ def main(
     for seed in range(seeds):
         for name in ["as it is", *(name for name in names if name != "as it is")]:
             folder = output / name.replace(" ", "-").replace(",", "").replace("'", "") / str(seed)
-            if not (weights := folder / "weights.safetensors").is_file():
-                options = family.changes[name]
-                paths = [f"--model.losses.{need}={files[need]}" for need in needs_of(options)]
-                run(nyu, folder, seed, [*family.base, *options, *paths])
-            systems[f"{name}/{seed}"] = network_system(weights)
+            changes = family.changes[name]
+            options = [*family.base, *changes, f"--data.root={nyu}"]
+            options += [f"--model.losses.{need}={files[need]}" for need in needs_of(changes)]
+            options += [f"--seed_everything={seed}", f"--data.seed={seed}"]
+            systems[f"{name}/{seed}"] = network_system(train_once("student", options, folder))
     scores = [s for s in score(systems, nyu_cases(nyu, scale=family.scale)) if isinstance(s, Score)]
     write_rows(output / "images.csv", scores)
-    psnrs = {name: by_scene([s for s in scores if s.system == name], "psnr") for name in systems}
-    rows = [row(name, psnrs) for name in dict.fromkeys(each.split("/")[0] for each in systems)]
+    psnrs = settings.by_setting(scores, "psnr")
+    rows = [row(name, psnrs[name], psnrs["as it is"]) for name in psnrs]
     write_rows(output / "table.csv", rows)
-    lines = ["| change | PSNR, dB (95%) | of each seed | gain, dB (95%) |", "|---|---|---|---|"]
-    for r in rows:
-        gain = "" if r.change == "as it is" else "{:+.2f} ({:+.2f} to {:+.2f})".format(*r.gain)
-        psnr = "{:.2f} ({:.2f} to {:.2f})".format(*r.psnr)
-        lines.append(f"| {r.change} | {psnr} | {r.of_seeds} | {gain} |")
-    (output / "table.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    heads = ["change", "PSNR, dB (95%)", "of each seed", "gain, dB (95%)"]
+    cells = [[r.change, f"{r.psnr:.2f}", r.of_seeds, f"{r.gain:+.2f}"] for r in rows]
+    cells[0][-1] = ""  # over itself
+    table = page([heads, *cells])
+    (output / "table.md").write_text(table)
+    print(table)
 
 
 def needs_of(options: list[str]) -> list[str]:
@@ -200,31 +198,10 @@ def needs_of(options: list[str]) -> list[str]:
     return [need for loss, need in NEEDS.items() if f'"{loss}"' in " ".join(options)]
 
 
-def run(nyu: Path, folder: Path, seed: int, options: list[str]) -> None:
-    """Train one."""
-    logger = {
-        "class_path": "lightning.pytorch.loggers.CSVLogger",
-        "init_args": {"save_dir": str(folder), "name": "", "version": ""},
-    }
-    train(
-        "student",
-        [
-            *options,
-            f"--data.root={nyu}",
-            f"--seed_everything={seed}",
-            f"--data.seed={seed}",
-            f"--trainer.logger={json.dumps(logger)}",
-            f"--trainer.default_root_dir={folder}",
-        ],
-    )
-
-
-def row(name: str, psnrs: dict[str, np.ndarray]) -> Change:
+def row(name: str, psnrs: settings.Figures, base: settings.Figures) -> Change:
     """Means over seeds, and over those of the run as it is."""
-    mine = np.array([values for key, values in psnrs.items() if key.split("/")[0] == name])
-    base = np.array([values for key, values in psnrs.items() if key.split("/")[0] == "as it is"])
-    of_seeds = " ".join(f"{mean:.2f}" for mean in mine.mean(1))
-    return Change(name, estimate(mine.mean(0)), of_seeds, estimate(mine.mean(0) - base.mean(0)))
+    mine, of_seeds = settings.mean(psnrs), settings.of_seeds(psnrs)
+    return Change(name, mine, of_seeds, settings.gain(psnrs, base))
 
 
 if __name__ == "__main__":

@@ -96,15 +96,16 @@ def markdown(summaries: Sequence[Summary]) -> str:
         [row.data, row.protocol, row.system, str(row.images), *_figures(row), f"{row.seconds:.3f}"]
         for row in summaries
     ]
-    return _page([heads, *rows])
+    return page([heads, *rows])
 
 
 def looks_markdown(looks: Sequence[Look]) -> str:
     """What can be said without truth, as a table of a page."""
-    return _page(_looks_cells(looks))
+    return page(_looks_cells(looks))
 
 
-def _page(rows: Sequence[Sequence[str]]) -> str:
+def page(rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its heads first."""
     heads, *others = rows
     rule = ["---"] * len(heads)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in [heads, rule, *others])
@@ -112,11 +113,7 @@ def _page(rows: Sequence[Sequence[str]]) -> str:
 
 def _figures(row: Summary) -> list[str]:
     """Means with their intervals, each with its digits."""
-    cells = []
-    for metric, (mean, low, high) in row.figures.items():
-        digits = LABELS[metric][1]
-        cells.append(f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})")
-    return cells
+    return [f"{figure:.{LABELS[metric][1]}f}" for metric, figure in row.figures.items()]
 
 
 def write_rows(path: Path, rows: Sequence[Any]) -> None:
@@ -158,7 +155,7 @@ def write_table(
     folder: Path,
     scores: Sequence[Any],
     rows: Sequence[Any],
-    page: str,
+    table: str,
     weights: Iterable[Path],
     checksums: "Checksums",
 ) -> None:
@@ -166,8 +163,8 @@ def write_table(
     write_rows(folder / "images.csv", scores)
     write_rows(folder / "table.csv", rows)
     write_record(folder / "evaluation.json", [str(path) for path in weights], checksums)
-    (folder / "table.md").write_text(page)
-    Console().print(page, soft_wrap=True)
+    (folder / "table.md").write_text(table)
+    Console().print(table, soft_wrap=True)
 
 
 def _flat(row: Any) -> dict[str, Any]:

@@ -57,6 +57,10 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def __format__(self, spec: str) -> str:
+        """As in `30.12 (29.90 to 30.31)`, each figure by the same specification."""
+        return f"{self.mean:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
+
 
 @dataclass(frozen=True)
 class Summary:

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
 from kddn.errors import KddnError
 from kddn.research.data import VALIDATION
 from kddn.research.data.sets.nyu import nyu_cases
+from kddn.research.evaluation import reports, settings
 from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import Checksums, write_table
-from kddn.research.evaluation.scores import Score, bootstrap, by_scene
+from kddn.research.evaluation.scores import Estimate, Score
 from kddn.research.haze import SOTS_INDICES
 from kddn.research.paper.runs import Runs, losses_of
 from kddn.research.paper.tables import PROTOCOL, TABLES, Row
@@ -24,27 +22,20 @@ class Result:
 
     row: str
     seeds: int
-    psnr: float
+    psnr: Estimate
     """Mean over images and seeds, dB."""
-    psnr_low: float
-    psnr_high: float
     psnr_of_seeds: str
     """Each seed's mean."""
-    ssim: float
-    ssim_low: float
-    ssim_high: float
+    ssim: Estimate
     paper_psnr: float
     paper_ssim: float
     over: str
     """The row that is next below in the paper, by PSNR."""
-    gain: float
+    gain: Estimate
     """PSNR over that row's, on the same images, dB."""
-    gain_low: float
-    gain_high: float
     paper_gain: float
     holds: str
-    """Whether the paper's order of the two holds here: `yes` or `no` if the gain's interval and
-    every pair of seeds agree, otherwise `open`."""
+    """Whether the paper's order of the two holds here; see `settings.is_above`."""
 
 
 def reproduce(
@@ -72,85 +63,59 @@ def reproduce(
         f"{row.slug}/{seed}": runs.student(row, seed) for seed in range(runs.seeds) for row in rows
     }
     systems = {name: network_system(path) for name, path in weights.items()}
-    checksums = Checksums()
+    checksums = reports.Checksums()
     cases = nyu_cases(runs.root, scenes=scenes, scale=scale)
     images = checksums.watch(track(cases, "Images", total=scenes * len(SOTS_INDICES)))
     found = score(systems, images, [PROTOCOL])
     scores = [result for result in found if isinstance(result, Score)]
     results = compare(rows, scores)
-    page = markdown(results)
-    write_table(runs.output, scores, results, page, weights.values(), checksums)
+    table_page = markdown(results)
+    reports.write_table(runs.output, scores, results, table_page, weights.values(), checksums)
     return results
 
 
 def compare(rows: Sequence[Row], scores: Sequence[Score]) -> list[Result]:
     """Lay rows beside the paper's, and each beside the row that is next below it in the paper."""
     by_paper = sorted(rows, key=lambda row: row.psnr)
-    figures = {row: _by_seed(row, scores) for row in rows}
-    psnrs = {row: figures[row][0] for row in rows}
-    ssims = {row: figures[row][1] for row in rows}
+    psnrs, ssims = (settings.by_setting(scores, metric) for metric in ("psnr", "ssim"))
     results = []
     for row in rows:
         below = by_paper[max(by_paper.index(row) - 1, 0)]
-        gain = psnrs[row].mean(0) - psnrs[below].mean(0)  # one a scene
-        low, high = bootstrap(gain)
-        of_pairs = psnrs[row].mean(1)[:, None] - psnrs[below].mean(1)  # seeds seeds
-        if low > 0 and (of_pairs > 0).all():
-            holds = "yes"
-        elif high < 0 and (of_pairs < 0).all():
-            holds = "no"
-        else:
-            holds = "open"
-        psnr, ssim = psnrs[row].mean(0), ssims[row].mean(0)
+        mine, others = psnrs[row.slug], psnrs[below.slug]
         results.append(
             Result(
                 row.name,
-                len(psnrs[row]),
-                float(psnr.mean()),
-                *bootstrap(psnr),
-                " ".join(f"{mean:.2f}" for mean in psnrs[row].mean(1)),
-                float(ssim.mean()),
-                *bootstrap(ssim),
+                len(mine),
+                settings.mean(mine),
+                settings.of_seeds(mine),
+                settings.mean(ssims[row.slug]),
                 row.psnr,
                 row.ssim,
                 "" if below is row else below.name,
-                float(gain.mean()),
-                low,
-                high,
+                settings.gain(mine, others),
                 row.psnr - below.psnr,
-                "" if below is row else holds,
+                "" if below is row else settings.is_above(mine, others),
             )
         )
     return results
 
 
-def _by_seed(row: Row, scores: Sequence[Score]) -> NDArray[np.float64]:
-    """PSNR and SSIM, `2 seeds scenes`, means over the hazes of a scene."""
-    seeds: dict[str, list[Score]] = {}
-    for s in scores:
-        if s.system.rpartition("/")[0] == row.slug:
-            seeds.setdefault(s.system, []).append(s)
-    return np.array([[by_scene(s, metric) for s in seeds.values()] for metric in ("psnr", "ssim")])
-
-
 def markdown(results: Sequence[Result]) -> str:
     """The results as a table of a page."""
-    lines = [
-        f"| row (protocol {PROTOCOL}) | PSNR here (95%) | of each seed | SSIM here (95%) | paper "
-        "| over | gain here (95%) "
-        "| gain in the paper | holds here |",
-        "|---|---|---|---|---|---|---|---|---|",
+    heads = [f"row (protocol {PROTOCOL})", "PSNR here (95%)", "of each seed", "SSIM here (95%)"]
+    heads += ["paper", "over", "gain here (95%)", "gain in the paper", "holds here"]
+    rows = [
+        [
+            r.row,
+            f"{r.psnr:.2f}",
+            r.psnr_of_seeds,
+            f"{r.ssim:.4f}",
+            f"{r.paper_psnr:.2f} / {r.paper_ssim:.4f}",
+            r.over,
+            f"{r.gain:+.2f}" if r.over else "",
+            f"{r.paper_gain:+.2f}" if r.over else "",
+            r.holds,
+        ]
+        for r in results
     ]
-    for r in results:
-        lines.append(
-            f"| {r.row} | {r.psnr:.2f} ({r.psnr_low:.2f} to {r.psnr_high:.2f}) | {r.psnr_of_seeds} "
-            f"| {r.ssim:.4f} ({r.ssim_low:.4f} to {r.ssim_high:.4f}) "
-            f"| {r.paper_psnr:.2f} / {r.paper_ssim:.4f} | {r.over} "
-            + (
-                f"| {r.gain:+.2f} ({r.gain_low:+.2f} to {r.gain_high:+.2f}) | {r.paper_gain:+.2f} "
-                if r.over
-                else "| | "
-            )
-            + f"| {r.holds} |"
-        )
-    return "\n".join(lines) + "\n"
+    return reports.page([heads, *rows])

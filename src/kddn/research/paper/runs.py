@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.loggers import CSVLogger
 
 from kddn.errors import KddnError
 from kddn.research.nets.registry import preset
 from kddn.research.paper.tables import Entry, Row
-from kddn.research.training.run import find_recipe, train
+from kddn.research.training.run import find_recipe, train_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,34 +92,7 @@ class Runs:
             said.append(f"--data.root={self.root.resolve()}")
         if self.ohaze is not None:
             said.append(f"--data.ohaze={self.ohaze.resolve()}")
-        said += more
-        _agree(folder / "options.json", said)
-        if (weights := folder / "weights.safetensors").is_file():
-            return weights
-        logger = {
-            "class_path": _name(CSVLogger),
-            "init_args": {"save_dir": str(folder), "name": "", "version": ""},
-        }
-        options = [f"--trainer.default_root_dir={folder}", f"--trainer.logger={json.dumps(logger)}"]
-        if (last := folder / "checkpoints" / "last.ckpt").is_file():
-            options.append(f"--resume={last}")
-        return train(stage, [*said, *options])
-
-
-def _agree(path: Path, said: list[str]) -> None:
-    """See that a run that is there already was asked for as it is now, or note how it is.
-
-    Raises:
-        KddnError: If it was asked for in another way.
-    """
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(said, indent=2) + "\n")
-    elif differing := set(json.loads(path.read_text())) ^ set(said):
-        raise KddnError(
-            f"{path.parent} was trained in another way ({', '.join(sorted(differing))}); name "
-            "another `output`, or remove that folder"
-        )
+        return train_once(stage, [*said, *more], folder)
 
 
 def read_recipe(name: str) -> dict[str, Any]:

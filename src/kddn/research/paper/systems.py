@@ -11,8 +11,8 @@ from rich.progress import track
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import Checksums, write_table
-from kddn.research.evaluation.scores import Score, Summary, summarize
+from kddn.research.evaluation.reports import Checksums, page, write_table
+from kddn.research.evaluation.scores import Estimate, Score, Summary, summarize
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry
 
@@ -33,9 +33,9 @@ class Placing:
     weights: str
     """The file, or none where the paper only quotes."""
     images: int
-    psnr: tuple[float, float, float] | None
-    """Mean, low and high, dB."""
-    ssim: tuple[float, float, float] | None
+    psnr: Estimate | None
+    """dB."""
+    ssim: Estimate | None
     paper_psnr: float
     paper_ssim: float
     psnr_difference: float | None
@@ -95,8 +95,7 @@ def reproduce_systems(
         if judged[name] in wanted
         for entry in entries
     ]
-    page = markdown(placings)
-    write_table(runs.output, scores, placings, page, files.values(), checksums)
+    write_table(runs.output, scores, placings, markdown(placings), files.values(), checksums)
     return placings
 
 
@@ -128,20 +127,18 @@ def _place(
 
 def markdown(placings: list[Placing]) -> str:
     """The table as a page has it."""
-    lines = [
-        f"| system (protocol {PROTOCOL}) | data | images | PSNR here (95%) | SSIM here (95%) "
-        "| paper | difference, dB |",
-        "|---|---|---|---|---|---|---|",
+    heads = [f"system (protocol {PROTOCOL})", "data", "images", "PSNR here (95%)"]
+    heads += ["SSIM here (95%)", "paper", "difference, dB"]
+    rows = [
+        [
+            p.system,
+            p.data if p.data == p.paper_data else f"{p.data} for {p.paper_data}",
+            str(p.images or ""),
+            "" if p.psnr is None else f"{p.psnr:.2f}",
+            "" if p.ssim is None else f"{p.ssim:.4f}",
+            f"{p.paper_psnr:.2f} / {p.paper_ssim:.4f}",
+            "" if p.psnr_difference is None else f"{p.psnr_difference:+.2f}",
+        ]
+        for p in placings
     ]
-    for p in placings:
-        ours = "| | |"
-        if p.psnr is not None and p.ssim is not None:
-            ours = "| {:.2f} ({:.2f} to {:.2f}) ".format(*p.psnr)
-            ours += "| {:.4f} ({:.4f} to {:.4f}) |".format(*p.ssim)
-        of = p.data if p.data == p.paper_data else f"{p.data} for {p.paper_data}"
-        difference = "" if p.psnr_difference is None else f"{p.psnr_difference:+.2f}"
-        lines.append(
-            f"| {p.system} | {of} | {p.images or ''} {ours} "
-            f"{p.paper_psnr:.2f} / {p.paper_ssim:.4f} | {difference} |"
-        )
-    return "\n".join(lines) + "\n"
+    return page([heads, *rows])

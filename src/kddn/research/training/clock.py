@@ -35,7 +35,7 @@ class ProcessorTimer(Timer):
         self._began = processor_seconds()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._offset = self.time_elapsed()
+        self._offset = self.time_elapsed()  # type: ignore[assignment]
         self._began = None
         super().on_train_end(trainer, pl_module)
 

@@ -87,14 +87,13 @@ class TrainCLI(LightningCLI):
         kept |= {"log_every_n_steps", "enable_progress_bar"}
         limits = {key: value for key, value in shared["trainer"].items() if key in kept}
         shared["data"].pop("epoch_length")  # the recipe's own: its schedule goes by it
-        changes = {
-            "budget": budget,
-            "data": shared["data"],
-            "trainer": {**limits, "default_root_dir": str(folder)},
-        }
-        recipe = folder / "recipe.json"
-        recipe.write_text(json.dumps(changes, indent=2))
-        return train("teacher", ["--config", self.config.teacher_recipe, "--config", str(recipe)])
+        options = [
+            f"--config={self.config.teacher_recipe}",
+            f"--budget={budget}",
+            f"--data={json.dumps(shared['data'])}",
+            f"--trainer={json.dumps(limits)}",
+        ]
+        return train_once("teacher", options, folder)
 
     def _rehearse(self, untrained: Path) -> None:
         """Build everything once with an untrained teacher, so that mistakes cost no training."""
@@ -155,6 +154,43 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     save_network(cli.model.network, path)
     return path
+
+
+def train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
+    """As `train`, into a folder of its own, with its log as CSV.
+
+    What is trained there already is not trained again, and what was stopped goes on.
+
+    Raises:
+        KddnError: If what is there was asked for in another way.
+    """
+    _agree(folder / "options.json", list(arguments))
+    if (weights := folder / "weights.safetensors").is_file():
+        return weights
+    logger = {
+        "class_path": f"{CSVLogger.__module__}.{CSVLogger.__qualname__}",
+        "init_args": {"save_dir": str(folder), "name": "", "version": ""},
+    }
+    place = [f"--trainer.default_root_dir={folder}", f"--trainer.logger={json.dumps(logger)}"]
+    if (last := folder / "checkpoints" / "last.ckpt").is_file():
+        place.append(f"--resume={last}")
+    return train(stage, [*arguments, *place])
+
+
+def _agree(path: Path, arguments: list[str]) -> None:
+    """See that a run that is there already was asked for as it is now, or note how it is.
+
+    Raises:
+        KddnError: If it was asked for in another way.
+    """
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(arguments, indent=2) + "\n")
+    elif differing := set(json.loads(path.read_text())) ^ set(arguments):
+        raise KddnError(
+            f"{path.parent} was trained in another way ({', '.join(sorted(differing))}); choose "
+            "another folder, or remove that one"
+        )
 
 
 def _log_as_csv_too(trainer: Trainer) -> None:
