@@ -18,10 +18,8 @@ _SHOWN = 5
 def list_data(name: str | None = None, /) -> None:
     """List the data sets that can be judged by or trained on.
 
-    Parameters
-    ----------
-    name
-        Tell of this one how its files are called, whose it is, and where it is to be had.
+    Args:
+        name: Tell of this one how its files are called, whose it is, and where it is to be had.
     """
     sets = research("data.sets")
     table = Table(box=None, show_header=False)
@@ -43,12 +41,9 @@ def check_data(name: str, root: Path, /) -> None:
     Counts what is missing, misnamed, of the wrong size, unreadable or too much, before anything
     runs. The exit status is 1 if something is.
 
-    Parameters
-    ----------
-    name
-        The data set, as `kddn data list` names it.
-    root
-        Its folder.
+    Args:
+        name: The data set, as `kddn data list` names it.
+        root: Its folder.
     """
     data = research("data.sets").find_data_set(name)
     console = Console(stderr=True)

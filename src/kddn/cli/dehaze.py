@@ -56,51 +56,32 @@ def dehaze(
     Videos (pip install 'kddn[video]') keep their timing, sound and subtitles, and their brightness
     does not flicker.
 
-    Parameters
-    ----------
-    pictures
-        Files, folders, patterns such as `'trip/*.jpg'`, or `-` to read one picture from a pipe and
-        write the result to one.
-    output
-        A file for one picture, a folder for several, in which their tree is mirrored; or a template
-        with {folder}, {stem}, {suffix} and {model}.
-    suffix
-        What is added to names where there is no output.
-    format
-        Write another format, named by its ending: png, jpg, webp, tiff ...
-    in_place
-        Replace the pictures themselves.
-    overwrite
-        Replace results that exist already.
-    skip_existing
-        Leave out pictures that have a result: goes on with a run that was broken off.
-    recursive
-        Go into the folders of folders too.
-    manifest
-        A text file that lists pictures, one a line, relative to its own folder.
-    watch
-        A folder to watch: pictures that come into it are done once they are fully written, until
-        the command is interrupted.
-    strength
-        How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
-    working_size
-        Longest side, in pixels, to estimate haze at; the model's own by default.
-    full_resolution
-        Run the network on all pixels rather than on a small copy: slow.
-    model
-        A model's name, as `kddn models` lists them, or an .onnx file.
-    device
-        auto, cpu, cuda, directml or coreml.
-    jobs
-        Pictures at a time.
-    compare
-        Also write before and after side by side, as `photo-compared.jpg`.
-    report
-        A file to add a line of JSON to for every picture: time, size, haze, checksum or error.
-    json
-        Print those lines rather than the results' names.
-    quiet
-        Print errors alone.
+    Args:
+        pictures: Files, folders, patterns such as `'trip/*.jpg'`, or `-` to read one picture from a
+            pipe and write the result to one.
+        output: A file for one picture, a folder for several, in which their tree is mirrored; or a
+            template with {folder}, {stem}, {suffix} and {model}.
+        suffix: What is added to names where there is no output.
+        format: Write another format, named by its ending: png, jpg, webp, tiff ...
+        in_place: Replace the pictures themselves.
+        overwrite: Replace results that exist already.
+        skip_existing: Leave out pictures that have a result: goes on with a run that was broken
+            off.
+        recursive: Go into the folders of folders too.
+        manifest: A text file that lists pictures, one a line, relative to its own folder.
+        watch: A folder to watch: pictures that come into it are done once they are fully written,
+            until the command is interrupted.
+        strength: How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
+        working_size: Longest side, in pixels, to estimate haze at; the model's own by default.
+        full_resolution: Run the network on all pixels rather than on a small copy: slow.
+        model: A model's name, as `kddn models` lists them, or an .onnx file.
+        device: auto, cpu, cuda, directml or coreml.
+        jobs: Pictures at a time.
+        compare: Also write before and after side by side, as `photo-compared.jpg`.
+        report: A file to add a line of JSON to for every picture: time, size, haze, checksum or
+            error.
+        json: Print those lines rather than the results' names.
+        quiet: Print errors alone.
     """
     destination = Destination(
         output=output, suffix=suffix, format=format, in_place=in_place, model=Path(model).stem

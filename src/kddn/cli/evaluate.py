@@ -24,31 +24,21 @@ def evaluate(
 ) -> None:
     """Measure models on data sets: PSNR and SSIM, with 95% intervals, beside the hazy input.
 
-    Parameters
-    ----------
-    data
-        A data set, as `nyu`, whose folder is --root, or `nyu=FOLDER`; may be given several times.
-        `kddn data list` names them all; nyu is the default.
-    root
-        Folder of the data set.
-    model
-        A model's name, its .onnx file, or weights (.safetensors, .ckpt) of a network to run in
-        PyTorch, compared systems too; may be given several times.
-    protocol
-        full, kddn, ffa, grid or dehazeformer; may be given several times.
-    metric
-        Beside PSNR and SSIM: ms-ssim or ciede2000; may be given several times.
-    vgg
-        torchvision's VGG19 file, or VGG16: measures the distance of its features too.
-    output
-        A folder for `images.csv`, `summary.csv`, and `evaluation.json` with versions and checksums.
-    images
-        How many images of each data set to use, from the first.
-    full_resolution
-        Whether models of the runtime are measured at full resolution too, beside the working size
-        that users get.
-    device
-        auto, cpu, cuda, directml or coreml.
+    Args:
+        data: A data set, as `nyu`, whose folder is --root, or `nyu=FOLDER`; may be given several
+            times. `kddn data list` names them all; nyu is the default.
+        root: Folder of the data set.
+        model: A model's name, its .onnx file, or weights (.safetensors, .ckpt) of a network to run
+            in PyTorch, compared systems too; may be given several times.
+        protocol: full, kddn, ffa, grid or dehazeformer; may be given several times.
+        metric: Beside PSNR and SSIM: ms-ssim or ciede2000; may be given several times.
+        vgg: torchvision's VGG19 file, or VGG16: measures the distance of its features too.
+        output: A folder for `images.csv`, `summary.csv`, and `evaluation.json` with versions and
+            checksums.
+        images: How many images of each data set to use, from the first.
+        full_resolution: Whether models of the runtime are measured at full resolution too, beside
+            the working size that users get.
+        device: auto, cpu, cuda, directml or coreml.
     """
     folders = named_paths(data or ["nyu"], root)
     research("evaluation.evaluate").evaluate(

@@ -22,24 +22,15 @@ def export(
 ) -> None:
     """Write trained weights as a model to dehaze with: ONNX and its card.
 
-    Parameters
-    ----------
-    weights
-        `weights.safetensors` or `last.ckpt` of a training run.
-    output
-        The .onnx file; its card is written beside it.
-    working_size
-        Longest side, in pixels, that the model estimates haze at.
-    summary
-        One sentence on what it is for.
-    trained_on
-        The data it learned from, for its card.
-    licence
-        Of the weights, for its card.
-    half
-        Store 16 bits a weight: half the size; it is computed with in 32 bits.
-    overwrite
-        Replace files that exist already.
+    Args:
+        weights: `weights.safetensors` or `last.ckpt` of a training run.
+        output: The .onnx file; its card is written beside it.
+        working_size: Longest side, in pixels, that the model estimates haze at.
+        summary: One sentence on what it is for.
+        trained_on: The data it learned from, for its card.
+        licence: Of the weights, for its card.
+        half: Store 16 bits a weight: half the size; it is computed with in 32 bits.
+        overwrite: Replace files that exist already.
     """
     research("export").export(
         weights,

@@ -50,51 +50,32 @@ def reproduce(
     is not trained again, so a stopped command goes on when repeated. A figure is drawn from
     weights, data or logs, and says what it needs.
 
-    Parameters
-    ----------
-    what
-        Which table or figure.
-    root
-        Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2 to measure on.
-    data
-        For Tables 3 and 4 and figures, a data set, as `sots-indoor=FOLDER`; may be given several
-        times. `nyu` can stand in for sots-indoor. Table 4 also trains on `o-haze`.
-    weights
-        For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; for Figure 1,
-        `with=FILE`, `without=FILE` and `teacher=FILE`; for Figure 8, `student=FILE`.
-    model
-        For Figures 4, 7, 9 and 10, a system to compare, as `kddn evaluate` takes it; may be given
-        several times.
-    logs
-        For Figure 6, a run's metrics.csv under the setting's name, as `L1=FILE`; may be given
-        several times, also with one name.
-    against
-        For Figure 6, what PSNR is drawn against: steps, or minutes of training.
-    output
-        Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's files; by
-        default under runs/reproduced.
-    seeds
-        For Tables 1 and 2, runs a row.
-    network
-        For Tables 1 and 2, the student: paper, authors, small, unet or unet-wide.
-    budget
-        Share of each epoch's batches to train on, the same for every row.
-    config
-        A recipe or YAML file that changes every run; may be given several times.
-    teacher
-        Weights of the teacher; without, it is trained first.
-    mid_teacher
-        Weights of Table 2's teacher of about 33 dB; without, it is trained first.
-    vgg
-        torchvision's VGG19 file, or VGG16, for the rows with the perceptual loss.
-    scale
-        Size of the validation images to measure on; 1 is the original.
-    scenes
-        For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
-    images
-        For Tables 3 and 4 and figures, how many images of each data set to use.
-    image
-        For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.
+    Args:
+        what: Which table or figure.
+        root: Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2 to
+            measure on.
+        data: For Tables 3 and 4 and figures, a data set, as `sots-indoor=FOLDER`; may be given
+            several times. `nyu` can stand in for sots-indoor. Table 4 also trains on `o-haze`.
+        weights: For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; for Figure 1,
+            `with=FILE`, `without=FILE` and `teacher=FILE`; for Figure 8, `student=FILE`.
+        model: For Figures 4, 7, 9 and 10, a system to compare, as `kddn evaluate` takes it; may be
+            given several times.
+        logs: For Figure 6, a run's metrics.csv under the setting's name, as `L1=FILE`; may be given
+            several times, also with one name.
+        against: For Figure 6, what PSNR is drawn against: steps, or minutes of training.
+        output: Folder for the runs, `images.csv`, `table.csv` and `table.md`, or for a figure's
+            files; by default under runs/reproduced.
+        seeds: For Tables 1 and 2, runs a row.
+        network: For Tables 1 and 2, the student: paper, authors, small, unet or unet-wide.
+        budget: Share of each epoch's batches to train on, the same for every row.
+        config: A recipe or YAML file that changes every run; may be given several times.
+        teacher: Weights of the teacher; without, it is trained first.
+        mid_teacher: Weights of Table 2's teacher of about 33 dB; without, it is trained first.
+        vgg: torchvision's VGG19 file, or VGG16, for the rows with the perceptual loss.
+        scale: Size of the validation images to measure on; 1 is the original.
+        scenes: For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
+        images: For Tables 3 and 4 and figures, how many images of each data set to use.
+        image: For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.
     """
     folders, files = named_paths(data or []), named_paths(weights or [])
     output = output or Path("runs/reproduced", what if what.startswith("table") else "figures")

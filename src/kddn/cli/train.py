@@ -18,11 +18,8 @@ def train(
     can be given as an option too, and `kddn train student -- --help` lists them. `--resume
     last.ckpt` goes on with a run.
 
-    Parameters
-    ----------
-    stage
-        What to train.
-    options
-        Options of the run.
+    Args:
+        stage: What to train.
+        options: Options of the run.
     """
     print(research("training.run").train(stage, options))
