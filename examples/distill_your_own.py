@@ -24,7 +24,7 @@ imitate = Imitation(student, teacher, [MimicPair(teacher="backbone.block2", stud
 optimizer = torch.optim.Adam([*student.parameters(), *imitate.parameters()], lr=1e-3)
 scenes = load_nyu(Path(sys.argv[1]), range(1, 4))
 for batch in HazedScenes(scenes, BatchConfig(crop=64), seed=0, length=10):
-    clear, features = imitate.watch(student, batch.hazy)
+    clear, features = imitate.tap(student, batch.hazy)
     loss = reconstruction(clear, batch.clean) + imitate(features, batch.clean)
     optimizer.zero_grad()
     loss.backward()

@@ -35,8 +35,8 @@ class AffineMap:
 
     def faded(self, strength: float) -> "AffineMap":
         """The map `strength` of the way from leaving everything as it is (0) to itself (1)."""
-        share = np.float32(strength)
-        return AffineMap(1 + share * (self.scale - 1), share * self.offset)
+        fraction = np.float32(strength)
+        return AffineMap(1 + fraction * (self.scale - 1), fraction * self.offset)
 
     def __call__(self, image: NDArray[Any], maximum: float) -> NDArray[Any]:
         """Apply to a picture of any size, band by band.
@@ -114,7 +114,7 @@ _Positions = tuple[NDArray[np.intp], NDArray[np.intp], Floats]
 
 
 def _positions(outputs: int, inputs: int) -> _Positions:
-    """For each output pixel centre: the inputs before and after it, and the share of the latter."""
+    """Of each output pixel centre: the inputs before and after it, and the weight of the latter."""
     centre = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
     centre = centre.clip(0, inputs - 1)
     before = np.floor(centre).astype(np.intp)
@@ -122,11 +122,11 @@ def _positions(outputs: int, inputs: int) -> _Positions:
 
 
 def _between(values: Floats, positions: _Positions, axis: int) -> Floats:
-    before, after, share = positions
-    share = share.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    before, after, fraction = positions
+    fraction = fraction.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
     first = values.take(before, axis)
     second = values.take(after, axis)
     second -= first
-    second *= share
+    second *= fraction
     first += second
     return first

@@ -310,8 +310,8 @@ def shrink(pixels: NDArray[Any], maximum: float, shape: Sequence[int]) -> Floats
 
 def _working_shape(shape: Sequence[int], longest: int, stride: int) -> tuple[int, int]:
     """Height and width to work at: at most `longest`, in multiples of the stride."""
-    share = min(1.0, longest / max(shape))
-    height, width = (max(1, round(side * share / stride)) * stride for side in shape)
+    fraction = min(1.0, longest / max(shape))
+    height, width = (max(1, round(side * fraction / stride)) * stride for side in shape)
     return height, width
 
 

@@ -67,7 +67,7 @@ def reproduce(
             files; by default under runs/reproduced.
         seeds: For Tables 1 and 2, runs a row.
         network: For Tables 1 and 2, the student: paper, authors, small, unet or unet-wide.
-        budget: Share of each epoch's batches to train on, the same for every row.
+        budget: Fraction of each epoch's batches to train on, the same for every row.
         config: A recipe or YAML file that changes every run; may be given several times.
         teacher: Weights of the teacher; without, it is trained first.
         mid_teacher: Weights of Table 2's teacher of about 33 dB; without, it is trained first.

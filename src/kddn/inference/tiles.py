@@ -36,9 +36,9 @@ def run(remove_haze: Callable[[Floats], Floats], pixels: NDArray[Any], maximum: 
         for left, right in _spans(pixels.shape[1]):
             window = np.s_[top:bottom, left:right]
             clear = remove_haze(pixels[window].astype(np.float32) / np.float32(maximum))
-            share = np.minimum.outer(_fade(bottom - top), _fade(right - left))[..., None]
-            total[window] += share * clear.clip(0, 1)
-            weight[window] += share
+            fraction = np.minimum.outer(_fade(bottom - top), _fade(right - left))[..., None]
+            total[window] += fraction * clear.clip(0, 1)
+            weight[window] += fraction
     total /= weight
     return total
 

@@ -1,6 +1,6 @@
 """How much haze there was, told from a hazy picture and what a model made of it.
 
-Where `I = J t + A (1 - t)`, the haze took the share `1 - t` of the way from `J` to the airlight:
+Where `I = J t + A (1 - t)`, the haze took the fraction `1 - t` of the way from `J` to the airlight:
 `I - J = (1 - t) (A - J)`.
 """
 
@@ -30,8 +30,8 @@ def estimate(hazy: Floats, clear: Floats) -> Floats:
     """
     airlight = estimate_airlight(hazy)
     taken, way = hazy - clear, airlight - clear
-    share = _mean(taken * way) / (_mean(way * way) + _CERTAIN)
-    return (1 - share.clip(0, 1)).astype(np.float32)
+    fraction = _mean(taken * way) / (_mean(way * way) + _CERTAIN)
+    return (1 - fraction.clip(0, 1)).astype(np.float32)
 
 
 def _mean(product: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from kddn.affine import guided
 from kddn.filters import Floats, gray, invert, local_minimum
 
 OMEGA = 0.95
-"""Share of the haze to remove: a little is left for the impression of distance."""
+"""Fraction of the haze to remove: a little is left for the impression of distance."""
 
 MINIMUM_TRANSMISSION = 0.1
 """Where less light comes through, noise would be amplified."""

@@ -19,7 +19,7 @@ LINES = 1000
 _MINIMUM = 0.1
 _SMOOTHNESS = 0.1
 _TRIM = 0.005
-"""Share of the darkest and of the brightest values that stretching may clip."""
+"""Fraction of the darkest and of the brightest values that stretching may clip."""
 
 
 def remove_haze(image: Floats) -> Floats:

@@ -28,8 +28,8 @@ class _Clamped(nn.Module):
         self.network = network
 
     def forward(self, hazy: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
-        clear: Tensor = self.network(hazy)
-        return clear.clamp(0, 1)
+        out: Tensor = self.network(hazy)
+        return out.clamp(0, 1)
 
 
 class _Map(nn.Module):

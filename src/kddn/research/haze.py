@@ -14,7 +14,7 @@ Map = Float[Tensor, "*b 1 h w"]
 
 
 def transmission(depth: Tensor, beta: float | Tensor) -> Tensor:
-    """Share of light that reaches the camera: `t = exp(-beta d)`.
+    """Fraction of light that reaches the camera: `t = exp(-beta d)`.
 
     Args:
         depth: Distance to the scene, in the unit that `1 / beta` has. RESIDE's is relative to the

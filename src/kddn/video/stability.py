@@ -16,10 +16,10 @@ _STILL = 0.04
 """Difference of two frames, smoothed, above which a place moves."""
 
 _BROAD = 1 / 8
-"""Radius of broad means, as a share of the longer side."""
+"""Radius of broad means, as a fraction of the longer side."""
 
 _CUT = 0.45
-"""Share of pixels whose luma changes bins at a cut: the histograms' distance."""
+"""Fraction of pixels whose luma changes bins at a cut: the histograms' distance."""
 
 _BINS = 32
 
@@ -28,7 +28,7 @@ class Stabilizer:
     """Averages the affine maps of a video's frames, in their order.
 
     Args:
-        memory: Share of the earlier frames in the mean, from 0 (none: each frame for itself) to
+        memory: Fraction of the earlier frames in the mean, from 0 (none: each frame for itself) to
             less than 1.
     """
 
@@ -73,11 +73,11 @@ class Stabilizer:
 
 def is_cut(before: Floats, after: Floats) -> bool:
     """Whether two frames `h w 3` are of different scenes: their lumas' histograms differ."""
-    shares = [
+    fractions = [
         np.histogram(gray(frame), _BINS, (0, 1))[0] / frame[..., 0].size
         for frame in (before, after)
     ]
-    return bool(np.abs(shares[0] - shares[1]).sum() / 2 > _CUT)
+    return bool(np.abs(fractions[0] - fractions[1]).sum() / 2 > _CUT)
 
 
 def _stillness(before: Floats, after: Floats) -> Floats:

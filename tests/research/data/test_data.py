@@ -142,7 +142,7 @@ def test_impossible_batches_are_refused(bad):
         {"airlight": (0.5, 2)},
         {"beta": (2, 1)},
         {"white": 2},
-        {"clear": -1},
+        {"haze_free": -1},
         {"floor": 1.5},
         {"angstrom": -1},
     ],

@@ -37,7 +37,7 @@ LAYOUTS = {
 
 
 def check(name, root):
-    return [look for look in DATA_SETS[name].check(root) if look is not None]
+    return [problem for problem in DATA_SETS[name].check(root) if problem is not None]
 
 
 def make(root, name, clear_size=None):
@@ -67,9 +67,9 @@ def test_a_set_loads_from_its_original_layout(name, tmp_path):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_nothing_of_it_is_wrong_but_what_is_missing(name, tmp_path):
     hazy, clear, _ = LAYOUTS[name]
-    looks = list(DATA_SETS[name].check(make(tmp_path, name)))
-    assert looks.count(None) == len(hazy) + len(clear)
-    assert {look.kind for look in looks if look is not None} <= {"missing"}
+    problems = list(DATA_SETS[name].check(make(tmp_path, name)))
+    assert problems.count(None) == len(hazy) + len(clear)
+    assert {problem.kind for problem in problems if problem is not None} <= {"missing"}
 
 
 def test_both_halves_of_d_hazy_lie_in_one_folder_beside_depth_maps(tmp_path):

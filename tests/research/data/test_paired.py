@@ -83,7 +83,7 @@ def test_the_parts_obey_the_scattering_model(its, which):
 
 
 def test_an_epoch_has_each_image_once_in_an_order_of_its_own(its):
-    images = [image for image in ITS.find(its) if image.clear.stem == "2"]
+    images = [image for image in ITS.find(its) if image.clean.stem == "2"]
     data = batches(images, size=1, crop=80, full_turns=False)
     assert len(data) == 3
 
@@ -143,7 +143,7 @@ def test_o_haze_is_split_as_ntire_2018_did(o_haze):
     parts = [O_HAZE.find(o_haze, part) for part in (TRAIN, VALIDATION, TEST)]
     assert [len(part) for part in parts] == [35, 5, 5]
     assert parts[0][0].hazy.name == "01_outdoor_hazy.jpg"
-    assert [files.clear.name[:2] for files in parts[1] + parts[2]] == [
+    assert [files.clean.name[:2] for files in parts[1] + parts[2]] == [
         str(scene) for scene in range(36, 46)
     ]
     batch = batches(parts[0], size=3, crop=48).batch(0)

@@ -134,7 +134,7 @@ def test_photographs_lie_or_stand(photos):
 
 
 def test_batches_obey_the_scattering_model_and_some_images_are_clear(photos):
-    config = HazeConfig(beta=(0.5, 2), airlight=(0.6, 0.9), tint=0.05, clear=0.4)
+    config = HazeConfig(beta=(0.5, 2), airlight=(0.6, 0.9), tint=0.05, haze_free=0.4)
     data = HazedPhotos(
         load_photos(find_photos(photos, "train")),
         BatchConfig(size=20, crop=96, scales=(0.2, 0.3)),
@@ -190,7 +190,7 @@ def test_what_the_haze_hides_stays_hazy():
 
 
 def test_training_mixes_scenes_and_photographs(photos, nyu, tmp_path):
-    config = f'--data.photos={{"root": "{photos}", "share": 0.5, "haze": {{"clear": 0.2}}}}'
+    config = f'--data.photos={{"root": "{photos}", "fraction": 0.5, "haze": {{"haze_free": 0.2}}}}'
     weights = train("student", [*tiny(nyu, tmp_path), config])
     assert "psnr@photos" in (weights.parent / "metrics.csv").read_text()
 

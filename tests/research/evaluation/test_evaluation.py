@@ -213,14 +213,14 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
     assert record["versions"]["torch"] == torch.__version__
     assert {name: of["images"] for name, of in record["data"].items()} == dict.fromkeys(data, 1)
     assert len({of["sha256"] for of in record["data"].values()}) == 4
-    with (tmp_path / "out/looks.csv").open() as file:
-        looks = {line["system"]: line for line in csv.DictReader(file)}
-    assert float(looks["hazy"]["contrast"]) == 1
-    page = (tmp_path / "out/looks.md").read_text().splitlines()
+    with (tmp_path / "out/no-reference.csv").open() as file:
+        measured = {line["system"]: line for line in csv.DictReader(file)}
+    assert float(measured["hazy"]["contrast"]) == 1
+    page = (tmp_path / "out/no-reference.md").read_text().splitlines()
     assert len({line.count("|") for line in page}) == 1
     assert page[-1].startswith("| real | dcp full | 1 | x")
-    assert float(looks["hazy"]["saturated"]) == 0
-    assert float(looks["dcp full"]["dark_channel"]) < float(looks["hazy"]["dark_channel"])
+    assert float(measured["hazy"]["saturated"]) == 0
+    assert float(measured["dcp full"]["dark_channel"]) < float(measured["hazy"]["dark_channel"])
     assert "x1.00" in capsys.readouterr().out
 
 
@@ -275,7 +275,7 @@ def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
     assert seen[0].dtype == np.uint8
     np.testing.assert_array_equal(seen[0], np.asarray(Image.open(tmp_path / "a.png")))
     assert "1.25" in capsys.readouterr().out
-    with (tmp_path / "out/looks.csv").open() as file:
+    with (tmp_path / "out/no-reference.csv").open() as file:
         assert [line["fade"] for line in csv.DictReader(file)] == ["1.25", "1.25"]
     monkeypatch.setitem(sys.modules, "pyfade", None)
     evaluate({"real": tmp_path}, ["dcp"])
@@ -287,7 +287,7 @@ def test_full_resolution_can_be_left_out(tmp_path):
     for asked, systems in ((True, 3), (False, 2)):
         folder = tmp_path / "out" / str(asked)
         evaluate({"real": tmp_path}, ["kddn-small"], full_resolution=asked, output=folder)
-        assert len((folder / "looks.csv").read_text().splitlines()) == 1 + systems
+        assert len((folder / "no-reference.csv").read_text().splitlines()) == 1 + systems
 
 
 def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
@@ -295,7 +295,7 @@ def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
     (tmp_path / "b.png").write_bytes(b"no picture")
     with pytest.raises(KddnError, match=r"b\.png"):
         evaluate({"real": tmp_path}, ["dcp"], output=tmp_path / "out")
-    with (tmp_path / "out/looks.csv").open() as file:
+    with (tmp_path / "out/no-reference.csv").open() as file:
         assert [(row["image"], row["system"]) for row in csv.DictReader(file)] == [
             ("a", "hazy"),
             ("a", "dcp full"),

@@ -53,7 +53,7 @@ def test_gradients_reach_student_and_projections_never_the_teacher():
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     imitate = Imitation(student, teacher)
     optimizer = torch.optim.SGD([*student.parameters(), *imitate.parameters()], lr=1.0)
-    _, features = imitate.watch(student, batch().hazy)
+    _, features = imitate.tap(student, batch().hazy)
     imitate(features, batch().clean).backward()
     optimizer.step()
     assert student.backbone.group1.tail.conv.weight.grad.abs().sum() > 0
@@ -68,7 +68,7 @@ def test_it_is_equation_5_with_a_pointwise_projection():
     imitate = Imitation(student, teacher, TSNE_PAIRS)
     assert [p.kernel_size for p in imitate.projections] == [(1, 1)] * 3
     pair = batch()
-    _, features = imitate.watch(student, pair.hazy)
+    _, features = imitate.tap(student, pair.hazy)
     _, theirs = run_tapped(teacher, pair.clean, [p.teacher for p in TSNE_PAIRS])
     expected = imitation(
         [g(features[p.student]) for g, p in zip(imitate.projections, TSNE_PAIRS, strict=True)],
@@ -86,7 +86,7 @@ def test_any_networks_at_any_sizes_can_be_paired():
     student = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 3, 3))
     teacher = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 3))
     imitate = Imitation(student, teacher, [MimicPair(teacher="1", student="1")])
-    _, features = imitate.watch(student, batch().hazy)
+    _, features = imitate.tap(student, batch().hazy)
     loss = imitate(features, batch().clean)
     loss.backward()
     assert student[0].weight.grad.abs().sum() > 0
@@ -147,7 +147,7 @@ def test_the_objective_is_equation_2(files):
     torch.testing.assert_close(
         terms["reconstruction"], (student(pair.hazy) - pair.clean).abs().mean()
     )
-    _, features = objective.imitation.watch(student, pair.hazy)
+    _, features = objective.imitation.tap(student, pair.hazy)
     t = pair.transmission
     low, high = t.amin((-2, -1), keepdim=True), t.amax((-2, -1), keepdim=True)
     psi = (high - t) / (high - low)

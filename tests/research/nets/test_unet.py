@@ -142,7 +142,7 @@ def test_it_imitates_the_teacher():
     student, teacher = UNet(UNetConfig(**NARROW)), Teacher(TeacherConfig(width=6))
     imitate = Imitation(student, teacher, UNET_PAIRS)
     hazy, clean = torch.rand(2, 1, 3, 32, 48)
-    _, features = imitate.watch(student, hazy)
+    _, features = imitate.tap(student, hazy)
     imitate(features, clean).backward()
     assert student.encoder1.block1.filter.weight.grad.abs().sum() > 0
 

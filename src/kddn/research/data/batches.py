@@ -85,7 +85,7 @@ class Batches(ABC):
 
 
 class Mixed(Batches):
-    """Batches of several sources, each a share of all.
+    """Batches of several sources, each a fraction of all.
 
     Args:
         sources: Where batches come from, with the weight of each.

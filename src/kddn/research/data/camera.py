@@ -20,7 +20,7 @@ class CameraConfig:
     noise: float = 0.0
     """Largest standard deviation of the noise, in units of full brightness."""
     jpeg: float = 0.0
-    """Share of images that are compressed, at qualities from 50 to 98."""
+    """Fraction of images that are compressed, at qualities from 50 to 98."""
 
     def __post_init__(self) -> None:
         if self.gamma < 1 or self.noise < 0 or not 0 <= self.jpeg <= 1:

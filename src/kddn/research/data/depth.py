@@ -47,10 +47,10 @@ def ramp(clean: Photos, generator: torch.Generator) -> Maps:
     columns = torch.linspace(-0.5, 0.5, width).view(1, 1, 1, -1)
     horizon = between(0.45, 1.1, one_each, generator)
     tilt = between(-0.3, 0.3, one_each, generator)
-    share = ((rows + tilt * columns) / horizon).clamp(0, 1)
+    fraction = ((rows + tilt * columns) / horizon).clamp(0, 1)
     # Distance along flat ground grows as 1 / (horizon - row); `bend` says how much of that.
     bend = between(0, 0.97, one_each, generator)
-    return (share * (1 - bend) / (1 - bend * share)).to(clean.device)
+    return (fraction * (1 - bend) / (1 - bend * fraction)).to(clean.device)
 
 
 def field(clean: Photos, generator: torch.Generator) -> Maps:

@@ -23,7 +23,7 @@ class HazeConfig:
     beta: tuple[float, float] = ITS_BETA
     """Range of the scattering coefficient, per relative depth."""
     white: float = 0.0
-    """Share of images whose airlight is 1, as SOTS's and many photographs' is."""
+    """Fraction of images whose airlight is 1, as SOTS's and many photographs' is."""
     tint: float = 0.0
     """Standard deviation of the airlight's colour: red up and blue down by as much, or reverse."""
     angstrom: float = 0.0
@@ -32,8 +32,8 @@ class HazeConfig:
     floor: float = 0.0
     """Least transmission that haze is to be removed at: where less light comes through, what is
     behind cannot be known, and the target keeps haze of transmission `t / floor`."""
-    clear: float = 0.0
-    """Share of images that have no haze and come back as they are."""
+    haze_free: float = 0.0
+    """Fraction of images that have no haze and come back as they are."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     """What the camera adds to hazy images."""
 
@@ -44,9 +44,9 @@ class HazeConfig:
             raise ValueError(f"beta must be a range of 0 or more, not {self.beta}")
         if self.angstrom < 0:
             raise ValueError(f"angstrom must be 0 or more, not {self.angstrom}")
-        for name in ("white", "clear", "floor"):
-            if not 0 <= (share := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], not {share}")
+        for name in ("white", "haze_free", "floor"):
+            if not 0 <= (fraction := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {fraction}")
 
 
 def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.Generator) -> Pair:
@@ -67,9 +67,9 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
     airlight = airlight.where(between(0, 1, one_each, generator) >= config.white, 1.0)
     warmth = config.tint * torch.randn(one_each, generator=generator)
     colour = warmth * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
-    is_clear = between(0, 1, one_each, generator) < config.clear
+    is_haze_free = between(0, 1, one_each, generator) < config.haze_free
     airlight = (airlight + colour).clamp(0, 1).to(clean.device)
-    t = transmission(depth, beta.where(~is_clear, 0.0).to(clean.device))
+    t = transmission(depth, beta.where(~is_haze_free, 0.0).to(clean.device))
     clean = clean.contiguous(memory_format=torch.channels_last)
     if config.angstrom > 0:
         exponent = between(0, config.angstrom, one_each, generator)
@@ -80,4 +80,4 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
     if config.floor > 0:
         clean = scatter(clean, (t_rgb / config.floor).clamp(max=1), airlight)
     photographed = photograph(hazy, config.camera, generator)
-    return Pair(torch.where(is_clear.to(clean.device), hazy, photographed), clean, t)
+    return Pair(torch.where(is_haze_free.to(clean.device), hazy, photographed), clean, t)

@@ -32,8 +32,8 @@ class PhotosConfig:
 
     root: Path
     """Folder of photographs. Every fifth is held back to validate on."""
-    share: float = 0.5
-    """Share of the batches that are made of them, beside those of NYU's scenes."""
+    fraction: float = 0.5
+    """Fraction of the batches that are made of them, beside those of NYU's scenes."""
     haze: HazeConfig = field(
         default_factory=lambda: HazeConfig(airlight=(0.6, 1.0), beta=(0.2, 3.0))
     )
@@ -43,8 +43,8 @@ class PhotosConfig:
     pixels long where photographs are 480."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must lie in (0, 1], not {self.share}")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction must lie in (0, 1], not {self.fraction}")
 
 
 class HazeData(LightningDataModule):
@@ -156,9 +156,9 @@ class HazeData(LightningDataModule):
             seed=self.seed,
             length=self.epoch_length,
         )
-        share = self.photos.share
+        fraction = self.photos.fraction
         return Mixed(
-            [(scenes, 1 - share), (photos, share)],
+            [(scenes, 1 - fraction), (photos, fraction)],
             self.batch,
             seed=self.seed,
             length=self.epoch_length,

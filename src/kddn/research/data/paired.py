@@ -22,8 +22,8 @@ class PairFiles:
     scene: str
     """What it shows."""
     hazy: Path
-    clear: Path | None
-    """None where there is no truth, which no one can train on."""
+    clean: Path | None
+    """None where there is no ground truth, which no one can train on."""
     transmission: Path | None = None
     """A grey picture, where there is one."""
     airlight: float | None = None
@@ -35,7 +35,7 @@ class PairFiles:
         Raises:
             DataError: If one is not.
         """
-        for path in (self.hazy, self.clear, self.transmission):
+        for path in (self.hazy, self.clean, self.transmission):
             if path is not None:
                 check_picture(path)
 
@@ -44,9 +44,9 @@ BORDER = 10
 """Pixels a side that the clean images of RESIDE's rooms have and the hazy ones do not."""
 
 
-def fits(hazy: Sequence[int], clear: Sequence[int]) -> bool:
+def fits(hazy: Sequence[int], clean: Sequence[int]) -> bool:
     """Whether two sizes are those of a pair: equal, or with and without RESIDE's border."""
-    more = {large - small for small, large in zip(hazy, clear, strict=True)}
+    more = {large - small for small, large in zip(hazy, clean, strict=True)}
     return more in ({0}, {2 * BORDER})
 
 
@@ -60,12 +60,12 @@ def read_parts(files: PairFiles) -> Tensor:
     Raises:
         DataError: If a file cannot be read or the sizes do not fit.
     """
-    if files.clear is None:
+    if files.clean is None:
         raise DataError(f"{files.hazy} comes without a clean image, so it can only be looked at")
-    hazy, clear = _read(files.hazy, "RGB"), _read(files.clear, "RGB")
-    if hazy.shape != clear.shape and fits(hazy.shape[1:], clear.shape[1:]):
-        clear = clear[:, BORDER:-BORDER, BORDER:-BORDER]
-    parts = {files.hazy: hazy, files.clear: clear}
+    hazy, clean = _read(files.hazy, "RGB"), _read(files.clean, "RGB")
+    if hazy.shape != clean.shape and fits(hazy.shape[1:], clean.shape[1:]):
+        clean = clean[:, BORDER:-BORDER, BORDER:-BORDER]
+    parts = {files.hazy: hazy, files.clean: clean}
     if files.transmission is not None:
         parts[files.transmission] = _read(files.transmission, "L")
     for path, part in parts.items():
@@ -75,9 +75,9 @@ def read_parts(files: PairFiles) -> Tensor:
                 f"{part.shape[2]}x{part.shape[1]}; fetch the data set again"
             )
     if files.transmission is None and files.airlight is not None:
-        light, seen = clear / 255 - files.airlight, hazy / 255 - files.airlight
+        light, seen = clean / 255 - files.airlight, hazy / 255 - files.airlight
         t = (light * seen).sum(0, keepdim=True) / (light * light).sum(0, keepdim=True).clamp(1e-4)
-        return torch.cat([hazy, clear, (t.clamp(0, 1) * 255).round().byte()])
+        return torch.cat([hazy, clean, (t.clamp(0, 1) * 255).round().byte()])
     return torch.cat(list(parts.values()))
 
 

@@ -21,7 +21,7 @@ from kddn.research.data.sets import Case, find_data_set
 from kddn.research.evaluation import reports
 from kddn.research.evaluation.metrics import ciede2000, ms_ssim, perceptual_distance
 from kddn.research.evaluation.protocols import PROTOCOLS
-from kddn.research.evaluation.scores import Look, Score, Summary, summarize
+from kddn.research.evaluation.scores import NoReference, Score, Summary, summarize
 from kddn.research.nets.checkpoints import is_weights, load_network
 from kddn.research.nets.vgg import load_vgg
 
@@ -57,9 +57,10 @@ def evaluate(
         protocols: How to measure.
         metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
         vgg: Weights of VGG, to measure the distance of its features too.
-        output: Folder for `images.csv` and, of pictures without ground truth, `looks.csv`, both
-            written while it goes on; and at its end `summary.csv` and `.md`, `looks.md`, and
-            `evaluation.json` with versions and checksums. None are written without.
+        output: Folder for `images.csv` and, of pictures without ground truth, `no-reference.csv`,
+            both written while it goes on; and at its end `summary.csv` and `.md`,
+            `no-reference.md`, and `evaluation.json` with versions and checksums. None are written
+            without.
         images: How many images of each set to use, from the first.
         full_resolution: Whether models of the runtime run at full resolution too, beside the
             working size that users get.
@@ -81,19 +82,19 @@ def evaluate(
     systems = dict(find_systems(models, device, both_paths=full_resolution))
     checksums = reports.Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
-    seen = checksums.watch(track(cases, "Images"))
+    seen = checksums.of(track(cases, "Images"))
     found = score(systems, seen, protocols, more)
     results = list(found if output is None else reports.written(found, output))
     scores = [result for result in results if isinstance(result, Score)]
-    looks = [result for result in results if isinstance(result, Look)]
+    unreferenced = [result for result in results if isinstance(result, NoReference)]
     summaries = summarize(scores)
-    reports.print_tables(summaries, looks)
+    reports.print_tables(summaries, unreferenced)
     if output is not None:
         reports.write_rows(output / "summary.csv", summaries)
         if summaries:
             (output / "summary.md").write_text(reports.markdown(summaries))
-        if looks:
-            (output / "looks.md").write_text(reports.looks_markdown(looks))
+        if unreferenced:
+            (output / "no-reference.md").write_text(reports.no_reference_markdown(unreferenced))
         reports.write_record(output / "evaluation.json", models, checksums)
     return summaries
 
@@ -103,22 +104,22 @@ def score(
     cases: Iterable[Case],
     protocols: Sequence[str] = ("full",),
     metrics: Mapping[str, Metric] | None = None,
-) -> Iterator[Score | Look]:
+) -> Iterator[Score | NoReference]:
     """Score every system on every image, by every protocol."""
     for case in cases:
         for name, system in systems.items():
             began = time.perf_counter()
-            clear = system(case.hazy)
+            prediction = system(case.hazy)
             seconds = time.perf_counter() - began
             if case.clean is None:
-                yield _look(case, name, clear, seconds)
+                yield _no_reference(case, name, prediction, seconds)
                 continue
             with torch.inference_mode():
-                more = {of: m(clear, case.clean).item() for of, m in (metrics or {}).items()}
+                more = {of: m(prediction, case.clean).item() for of, m in (metrics or {}).items()}
             for protocol_name in protocols:
                 protocol = PROTOCOLS[protocol_name]
                 takes = protocol.takes(case.hazy)
-                judged = clear if takes else protocol.run(system, case.hazy)
+                judged = prediction if takes else protocol.run(system, case.hazy)
                 psnr, ssim = protocol.measure(judged, case.clean)
                 figures = {"psnr": psnr.item(), "ssim": ssim.item(), **more}
                 yield Score(case.data, protocol_name, name, case.scene, case.name, figures, seconds)
@@ -142,8 +143,8 @@ def network_system(weights: Path, device: str = "auto") -> System:
 
     def dehaze(hazy: Tensor) -> Tensor:
         with torch.inference_mode():
-            clear: Tensor = network(hazy.to(place))
-        return clear.cpu()
+            prediction: Tensor = network(hazy.to(place))
+        return prediction.cpu()
 
     return dehaze
 
@@ -179,16 +180,18 @@ def runtime_system(dehazer: Dehazer, *, full_resolution: bool = False) -> System
 
     def dehaze(hazy: Tensor) -> Tensor:
         picture = (hazy[0] * 255).round().byte().permute(1, 2, 0).numpy()
-        clear = dehazer(picture, full_resolution=full_resolution)
-        return torch.from_numpy(clear).permute(2, 0, 1)[None].float() / 255
+        prediction = dehazer(picture, full_resolution=full_resolution)
+        return torch.from_numpy(prediction).permute(2, 0, 1)[None].float() / 255
 
     return dehaze
 
 
-def _look(case: Case, system: str, clear: Tensor, seconds: float) -> Look:
-    before, after = (image[0].clamp(0, 1).permute(1, 2, 0).numpy() for image in (case.hazy, clear))
+def _no_reference(case: Case, system: str, prediction: Tensor, seconds: float) -> NoReference:
+    before, after = (
+        image[0].clamp(0, 1).permute(1, 2, 0).numpy() for image in (case.hazy, prediction)
+    )
     ends = [(image <= 0.5 / 255) | (image >= 1 - 0.5 / 255) for image in (before, after)]
-    return Look(
+    return NoReference(
         case.data,
         system,
         case.name,

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from kddn.inference.models import find_model
 from kddn.research.data.sets import Case
-from kddn.research.evaluation.scores import Look, Score, Summary
+from kddn.research.evaluation.scores import NoReference, Score, Summary
 from kddn.research.nets.checkpoints import find_weights, is_weights
 
 LABELS = {
@@ -35,12 +35,12 @@ LABELS = {
 """Of each metric, what it is called in tables, and digits after the point."""
 
 
-def print_tables(summaries: Sequence[Summary], looks: Sequence[Look]) -> None:
-    """Print what was measured against the truth, and what can be said without it."""
+def print_tables(summaries: Sequence[Summary], unreferenced: Sequence[NoReference]) -> None:
+    """Print what was measured against the target, and what can be said without it."""
     if summaries:
         show(_table(summaries))
-    if looks:
-        show(_looks_table(looks))
+    if unreferenced:
+        show(_no_reference_table(unreferenced))
 
 
 def _table(summaries: Sequence[Summary]) -> Table:
@@ -59,29 +59,29 @@ def _table(summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def _looks_table(looks: Sequence[Look]) -> Table:
-    heads, *rows = _looks_cells(looks)
+def _no_reference_table(unreferenced: Sequence[NoReference]) -> Table:
+    heads, *rows = _no_reference_cells(unreferenced)
     table = Table(*heads, box=None)
     for cells in rows:
         table.add_row(*cells)
     return table
 
 
-def _looks_cells(looks: Sequence[Look]) -> list[list[str]]:
+def _no_reference_cells(unreferenced: Sequence[NoReference]) -> list[list[str]]:
     """Heads, then a row a data set and system."""
     rows = [["data", "system", "images", "contrast", "saturated", "dark channel"]]
-    rows[0] += ["FADE"] * (looks[0].fade is not None)
-    for data, system in dict.fromkeys((look.data, look.system) for look in looks):
-        mine = [look for look in looks if (look.data, look.system) == (data, system)]
-        fades = [look.fade for look in mine if look.fade is not None]
+    rows[0] += ["FADE"] * (unreferenced[0].fade is not None)
+    for data, system in dict.fromkeys((row.data, row.system) for row in unreferenced):
+        mine = [row for row in unreferenced if (row.data, row.system) == (data, system)]
+        fades = [row.fade for row in mine if row.fade is not None]
         rows.append(
             [
                 data,
                 system,
                 str(len(mine)),
-                f"x{np.mean([look.contrast for look in mine]):.2f}",
-                f"{np.mean([look.saturated for look in mine]):.2%}",
-                f"{np.mean([look.dark_channel for look in mine]):.3f}",
+                f"x{np.mean([row.contrast for row in mine]):.2f}",
+                f"{np.mean([row.saturated for row in mine]):.2%}",
+                f"{np.mean([row.dark_channel for row in mine]):.3f}",
                 *([f"{np.mean(fades):.2f}"] if fades else []),
             ]
         )
@@ -89,7 +89,7 @@ def _looks_cells(looks: Sequence[Look]) -> list[list[str]]:
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
-    """What was measured against the truth, as a table of a page."""
+    """What was measured against the target, as a table of a page."""
     heads = ["data", "protocol", "system", "images"]
     heads += [f"{LABELS[metric][0]} (95%)" for metric in summaries[0].figures] + ["s an image"]
     rows = [
@@ -99,9 +99,9 @@ def markdown(summaries: Sequence[Summary]) -> str:
     return page([heads, *rows])
 
 
-def looks_markdown(looks: Sequence[Look]) -> str:
-    """What can be said without truth, as a table of a page."""
-    return page(_looks_cells(looks))
+def no_reference_markdown(unreferenced: Sequence[NoReference]) -> str:
+    """What can be said without ground truth, as a table of a page."""
+    return page(_no_reference_cells(unreferenced))
 
 
 def page(rows: Sequence[Sequence[str]]) -> str:
@@ -131,17 +131,17 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
         writer.writerows(flat)
 
 
-def written(results: Iterable[Score | Look], folder: Path) -> Iterator[Score | Look]:
+def written(results: Iterable[Score | NoReference], folder: Path) -> Iterator[Score | NoReference]:
     """The same results, written as they come: an evaluation that is stopped leaves what it found.
 
-    Against the truth into `images.csv`, without it into `looks.csv`.
+    Against the target into `images.csv`, without it into `no-reference.csv`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, csv.DictWriter[str]] = {}
     with ExitStack() as stack:
         for result in results:
             row = _flat(result)
-            name = "looks.csv" if isinstance(result, Look) else "images.csv"
+            name = "no-reference.csv" if isinstance(result, NoReference) else "images.csv"
             if name not in writers:
                 # Buffered by lines, so that a killed run loses none.
                 file = stack.enter_context((folder / name).open("w", newline="", buffering=1))
@@ -191,7 +191,7 @@ class Checksums:
         self._images: dict[str, int] = {}
         self._hashes: dict[str, Any] = {}
 
-    def watch(self, cases: Iterable[Case]) -> Iterator[Case]:
+    def of(self, cases: Iterable[Case]) -> Iterator[Case]:
         """The same cases, taken note of on their way."""
         for case in cases:
             digest = self._hashes.setdefault(case.data, hashlib.sha256())

@@ -33,7 +33,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Look:
+class NoReference:
     """What can be said of a picture without ground truth."""
 
     data: str
@@ -42,7 +42,7 @@ class Look:
     contrast: float
     """Mean gradient of the luma, relative to the hazy picture's."""
     saturated: float
-    """Share of pixels with a channel at 0 or 1 that was not there in the hazy picture."""
+    """Fraction of pixels with a channel at 0 or 1 that was not there in the hazy picture."""
     dark_channel: float
     """Mean dark channel: of a clear outdoor picture, near 0."""
     fade: float | None
@@ -98,7 +98,7 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
 def by_scene(scores: Sequence[Score], metric: str) -> NDArray[np.float64]:
     """Mean of a figure over each scene's images, in the order the scenes come in.
 
-    An image equal to the truth counts as 100 dB, so that means stay finite.
+    An image equal to the target counts as 100 dB, so that means stay finite.
     """
     scenes: dict[str, list[float]] = {}
     for s in scores:

@@ -84,7 +84,7 @@ class Imitation(nn.Module):
         >>> teacher = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 3, 3))
         >>> imitate = Imitation(student, teacher, [MimicPair(teacher="1", student="1")])
         >>> hazy, clean = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
-        >>> output, features = imitate.watch(student, hazy)
+        >>> output, features = imitate.tap(student, hazy)
         >>> imitate(features, clean).shape
         torch.Size([])
     """
@@ -112,7 +112,7 @@ class Imitation(nn.Module):
             for inputs, outputs in channels
         )
 
-    def watch(self, student: nn.Module, hazy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def tap(self, student: nn.Module, hazy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Run the student: its output, and the features that imitate."""
         return run_tapped(student, hazy, [pair.student for pair in self.pairs])
 
@@ -125,7 +125,7 @@ class Imitation(nn.Module):
         """How far the student's features are from the teacher's on the clean images.
 
         Args:
-            features: The student's, from `watch`.
+            features: The student's, from `tap`.
             clean: What the teacher sees.
             density: `psi`; without, all places count the same.
         """

@@ -23,8 +23,8 @@ class AffineMap(NamedTuple):
     def __call__(self, hazy: Float[Tensor, "b 3 H W"]) -> Float[Tensor, "b 3 H W"]:
         """Apply it to images of another size, as the runtime does: enlarged bilinearly."""
         scale, offset = (F.interpolate(x.float(), hazy.shape[-2:], mode="bilinear") for x in self)
-        clear: Tensor = scale * hazy + offset
-        return clear
+        out: Tensor = scale * hazy + offset
+        return out
 
 
 class AffineNetwork(nn.Module, ABC):

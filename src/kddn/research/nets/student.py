@@ -112,8 +112,8 @@ class PaperEnds(nn.Module):
         self, image: Float[Tensor, "b 3 h w"], backbone: nn.Module
     ) -> Float[Tensor, "b 3 h w"]:
         encoded = self.encoder(image)  # b width h/4 w/4
-        clear: Tensor = self.decoder(encoded + self.tail(backbone(encoded)))
-        return clear
+        out: Tensor = self.decoder(encoded + self.tail(backbone(encoded)))
+        return out
 
 
 class AuthorsEnds(nn.Module):
@@ -136,8 +136,8 @@ class AuthorsEnds(nn.Module):
         x = backbone(self.down2(half))  # b width h/4 w/4
         x = self.up1(torch.cat([_double(x), half], dim=1))
         x = self.up2(torch.cat([_double(x), full], dim=1))
-        clear: Tensor = self.out(x)  # b 3 h w
-        return clear
+        out: Tensor = self.out(x)  # b 3 h w
+        return out
 
 
 def _double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:

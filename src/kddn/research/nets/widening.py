@@ -1,7 +1,7 @@
 """A wider student that does just what a narrower one does, to train on from there.
 
 Net2WiderNet (Chen, Goodfellow, Shlens, ICLR 2016): every channel is repeated, and what reads it
-reads a share of each copy. Shares are drawn unevenly, so that copies learn different things.
+reads a fraction of each copy. Fractions are drawn unevenly, so that copies learn different things.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ def _widen(weights: Tensor, shape: torch.Size) -> Tensor:
     if weights.ndim == 1 or shape[1] == weights.shape[1]:
         return weights
     inputs = shape[1] // weights.shape[1]
-    shares = 0.5 + torch.rand(*weights.shape[:2], inputs)
-    shares = (shares / shares.sum(-1, keepdim=True)).flatten(1)  # outputs inputs
-    shares = shares.view(*shares.shape, *[1] * (weights.ndim - 2))
-    return weights.repeat_interleave(inputs, 1) * shares
+    fractions = 0.5 + torch.rand(*weights.shape[:2], inputs)
+    fractions = (fractions / fractions.sum(-1, keepdim=True)).flatten(1)  # outputs inputs
+    fractions = fractions.view(*fractions.shape, *[1] * (weights.ndim - 2))
+    return weights.repeat_interleave(inputs, 1) * fractions

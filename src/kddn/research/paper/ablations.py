@@ -65,7 +65,7 @@ def reproduce(
     systems = {name: network_system(path) for name, path in weights.items()}
     checksums = reports.Checksums()
     cases = nyu_cases(runs.root, scenes=scenes, scale=scale)
-    images = checksums.watch(track(cases, "Images", total=scenes * len(SOTS_INDICES)))
+    images = checksums.of(track(cases, "Images", total=scenes * len(SOTS_INDICES)))
     found = score(systems, images, [PROTOCOL])
     scores = [result for result in found if isinstance(result, Score)]
     results = compare(rows, scores)

@@ -29,7 +29,7 @@ class Runs:
     network: str = "paper"
     """The student's preset."""
     budget: float = 1.0
-    """Share of each epoch's batches."""
+    """Fraction of each epoch's batches."""
     config: Sequence[str] = ()
     """Recipes or files that change every run."""
     teachers: Mapping[str, Path] = field(default_factory=dict)

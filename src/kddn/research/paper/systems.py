@@ -86,7 +86,7 @@ def reproduce_systems(
         for case in islice(find_data_set(name).cases(root), images)
     )  # fmt: skip
     checksums = Checksums()
-    found = score(systems, checksums.watch(track(cases, "Images")), [PROTOCOL])
+    found = score(systems, checksums.of(track(cases, "Images")), [PROTOCOL])
     scores = [s for s in found if isinstance(s, Score)]
     summaries = {(row.data, row.system): row for row in summarize(scores)}
     placings = [

@@ -71,7 +71,7 @@ class CycleAveraging(WeightAveraging):
     mean is Lightning's own `EMAWeightAveraging`.
 
     Args:
-        start: Share of the run before which nothing is averaged: until then, the average is the
+        start: Fraction of the run before which nothing is averaged: until then, the average is the
             latest weights.
         every: Steps between two weights that count.
     """
@@ -95,11 +95,11 @@ class CycleAveraging(WeightAveraging):
         if step_idx is None or step_idx % self.every:
             return False
         assert isinstance(self._module, Training)
-        share = progress(self._trainer)
-        if share < self.start:
+        fraction = progress(self._trainer)
+        if fraction < self.start:
             self.count = 0
             return True
-        low = self._module.optimization.phase(share) >= 0.5
+        low = self._module.optimization.phase(fraction) >= 0.5
         self.count += low
         return low or self.count == 0
 
@@ -142,7 +142,7 @@ class SamplePictures(Callback):
     ) -> None:
         if dataloader_idx == 0 and batch_idx < self.count:
             assert isinstance(pl_module, Training)
-            panels = {"input": pl_module.sees(batch), "output": outputs, "truth": batch.clean}
+            panels = {"input": pl_module.sees(batch), "output": outputs, "target": batch.clean}
             self._rows.append(
                 side_by_side([(name, _to_pil(image[0])) for name, image in panels.items()])
             )

@@ -41,7 +41,7 @@ class Optimization:
     cycles: int = 3
     """Cycles a run. The paper's student has three of 20 epochs."""
     warmup: float = 0.0
-    """Share of the run over which the rate first rises from the floor."""
+    """Fraction of the run over which the rate first rises from the floor."""
 
     def __post_init__(self) -> None:
         if not 0 < self.floor <= self.learning_rate:
@@ -52,11 +52,11 @@ class Optimization:
             raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
 
     def phase(self, progress: float) -> float:
-        """Share of the present cycle that is done, when the share `progress` of the run is."""
+        """Fraction of the present cycle that is done when `progress`, in [0, 1], of the run is."""
         return progress * self.cycles % 1 if progress < 1 else 1.0
 
     def rate(self, progress: float) -> float:
-        """Learning rate when the share `progress` in [0, 1] of the run is done."""
+        """Learning rate when `progress`, in [0, 1], of the run is done."""
         phase = self.phase(progress)
         rate = self.floor + (self.learning_rate - self.floor) * (1 + math.cos(math.pi * phase)) / 2
         if progress < self.warmup:
@@ -76,18 +76,18 @@ class Optimization:
 
 
 def progress(trainer: Trainer) -> float:
-    """Share of a run that is done: of its steps, epochs or time, whichever ends first.
+    """Fraction of a run that is done: of its steps, epochs or time, whichever ends first.
 
     A run without an end counts as just begun.
     """
-    shares = [0.0]
+    fractions = [0.0]
     if trainer.max_steps > 0 or (trainer.max_epochs or 0) > 0:
-        shares.append(trainer.global_step / trainer.estimated_stepping_batches)
+        fractions.append(trainer.global_step / trainer.estimated_stepping_batches)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
             elapsed = callback.time_elapsed()
-            shares.append(elapsed / (elapsed + left))
-    return min(max(shares), 1.0)
+            fractions.append(elapsed / (elapsed + left))
+    return min(max(fractions), 1.0)
 
 
 class Training(LightningModule):

@@ -56,7 +56,7 @@ class TrainCLI(LightningCLI):
             "--budget",
             type=float,
             default=1.0,
-            help="share of each epoch's batches to train on, the same for every recipe",
+            help="fraction of each epoch's batches to train on, the same for every recipe",
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

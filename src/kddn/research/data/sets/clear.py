@@ -11,7 +11,7 @@ from kddn.research.data.sets.outdoor import load_clean
 
 
 class Clear(DataSet):
-    """Photographs that training holds back are hazy image and truth at once."""
+    """Photographs that training holds back are hazy image and target at once."""
 
     def cases(self, root: Path) -> Iterator[Case]:
         for path in find_photos(root, "validation"):

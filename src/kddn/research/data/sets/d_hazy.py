@@ -11,7 +11,7 @@ D_HAZY_MIDDLEBURY = DataSet(
     source=_SOURCE,
     example="Middlebury_Hazy/Adirondack_Hazy.bmp, Middlebury_GT/Adirondack_im0.png",
     hazy=Names(r"(Middlebury_)?Hazy|\.", r"(?P<scene>.+)_Hazy\.(bmp|png)"),
-    clear=Names(r"(Middlebury_)?GT|\.", r"(?P<scene>.+)_im0\.(bmp|png)"),
+    clean=Names(r"(Middlebury_)?GT|\.", r"(?P<scene>.+)_im0\.(bmp|png)"),
     count=23,
 )
 
@@ -22,7 +22,7 @@ D_HAZY_NYU = DataSet(
     source=_SOURCE,
     example="NYU_Hazy/1_Hazy.bmp, NYU_GT/1_Image_.bmp",
     hazy=Names(r"(NYU_)?Hazy|\.", r"(?P<scene>\d+)_Hazy\.(bmp|png)"),
-    clear=Names(r"(NYU_)?GT|\.", r"(?P<scene>\d+)_Image_?\.(bmp|png)"),
+    clean=Names(r"(NYU_)?GT|\.", r"(?P<scene>\d+)_Image_?\.(bmp|png)"),
     ignored=Names(r"(NYU_)?GT|\.", r"\d+_Depth_?\.(bmp|png)"),
     scenes=[str(scene) for scene in range(1, 1450)],
 )

@@ -33,7 +33,7 @@ class Case:
     hazy: Tensor
     """`1 3 h w` in [0, 1]."""
     clean: Tensor | None
-    """The truth, as large, where there is one."""
+    """The target, as large, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Listing:
     """Files of a folder, by what they are."""
 
     hazy: list[tuple[Path, dict[str, str]]]
-    clear: dict[str, Path]
+    clean: dict[str, Path]
     transmission: dict[tuple[str, str], Path]
     strange: list[Path]
     """Pictures among the others whose names are nobody's."""
@@ -84,7 +84,7 @@ class _Listing:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """Hazy images with their truth in files, as they are published."""
+    """Hazy images with their targets in files, as they are published."""
 
     name: str
     """What it is asked for by."""
@@ -97,8 +97,8 @@ class DataSet:
     example: str
     """How its files are called."""
     hazy: Names
-    clear: Names | None = None
-    """None where there is no truth."""
+    clean: Names | None = None
+    """None where there is no ground truth."""
     transmission: Names | None = None
     scenes: Sequence[str] | None = None
     """All scenes that it must have; None where their names are not known."""
@@ -137,15 +137,15 @@ class DataSet:
         for path, groups in listing.hazy:
             if wanted is not None and groups["scene"] not in wanted:
                 continue
-            clear = _look_up(listing.clear, groups)
-            if clear is None and self.clear is not None:
+            clean = _look_up(listing.clean, groups)
+            if clean is None and self.clean is not None:
                 raise DataError(
                     f"the clean image of {path} is missing ({self.example}); "
                     f"fetch {self.name} again from {self.source}"
                 )
             t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
             airlight = float(groups["airlight"]) if groups.get("airlight") else None
-            found.append(PairFiles(groups["scene"], path, clear, t, airlight))
+            found.append(PairFiles(groups["scene"], path, clean, t, airlight))
         if lacking := set(wanted or ()) - {files.scene for files in found}:
             raise DataError(
                 f"scene {min(lacking)} of {self.name} is missing in {root} ({self.example}); "
@@ -162,44 +162,46 @@ class DataSet:
         for files in self.find(root):
             if self.judged is not None and files.scene not in self.judged:
                 continue
-            if files.clear is None:
+            if files.clean is None:
                 pixels = torch.from_numpy(read_pixels(files.hazy, "RGB")).permute(2, 0, 1)[None]
                 yield Case(self.name, files.hazy.stem, files.hazy.stem, pixels.float() / 255, None)
                 continue
             pair = split_parts(read_parts(files)[None])
-            yield Case(self.name, files.clear.stem, files.hazy.stem, pair.hazy, pair.clean)
+            yield Case(self.name, files.clean.stem, files.hazy.stem, pair.hazy, pair.clean)
 
     def check(self, root: Path) -> Iterator[Problem | None]:
-        """Look at every file: a problem, or None for one that is as it should be.
+        """NoReference at every file: a problem, or None for one that is as it should be.
 
         Raises:
             DataError: If there is nothing of the set in the folder.
         """
         listing = self._list(root)
-        if not (listing.hazy or listing.clear or listing.strange):
+        if not (listing.hazy or listing.clean or listing.strange):
             raise DataError(self._nothing(root))
         for path in listing.strange:
             yield Problem("misnamed", f"{path}: {self.name}'s images are called {self.example}")
         yield from self._absent(listing)
         yield from self._extra(listing)
         with ThreadPoolExecutor() as threads:
-            yield from threads.map(lambda item: self._look(item[0], item[1], listing), listing.hazy)
-            others = [*listing.clear.values(), *listing.transmission.values()]
+            yield from threads.map(
+                lambda item: self._no_reference(item[0], item[1], listing), listing.hazy
+            )
+            others = [*listing.clean.values(), *listing.transmission.values()]
             yield from threads.map(_read_error, dict.fromkeys(others))
 
     def _list(self, root: Path) -> _Listing:
         hazy: list[tuple[Path, dict[str, str]]] = []
-        clear: dict[str, Path] = {}
+        clean: dict[str, Path] = {}
         prefixes: dict[str, Path] = {}
         transmission: dict[tuple[str, str], Path] = {}
         strange: list[Path] = []
-        kinds = [names for names in (self.hazy, self.clear, self.transmission) if names is not None]
+        kinds = [names for names in (self.hazy, self.clean, self.transmission) if names is not None]
         for path in list_pictures(root):
             relative = path.relative_to(root)
             if match := self.hazy.match(relative):
                 hazy.append((path, match.groupdict(default="")))
-            elif self.clear and (match := self.clear.match(relative)):
-                clear[match["scene"]] = path
+            elif self.clean and (match := self.clean.match(relative)):
+                clean[match["scene"]] = path
                 if prefix := match.groupdict().get("prefix"):
                     prefixes[prefix] = path
             elif self.transmission and (match := self.transmission.match(relative)):
@@ -209,7 +211,7 @@ class DataSet:
             elif any(names.holds(relative.parent) for names in kinds):
                 strange.append(path)
         hazy.sort(key=lambda item: _natural(item[0].name))
-        return _Listing(hazy, prefixes | clear, transmission, strange)
+        return _Listing(hazy, prefixes | clean, transmission, strange)
 
     def _nothing(self, root: Path) -> str:
         if not root.is_dir():
@@ -231,15 +233,15 @@ class DataSet:
             for haze in self.hazes:
                 if (scene, haze) not in there:
                     yield Problem("missing", f"{_image(scene, haze)} ({self.example})")
-            if self.clear and scene not in listing.clear:
+            if self.clean and scene not in listing.clean:
                 yield Problem("missing", f"clean scene {scene} ({self.example})")
         if self.count is not None and len(listing.hazy) < self.count:
             lacking = self.count - len(listing.hazy)
             yield Problem("missing", f"{lacking:,} of {self.count:,} hazy images")
 
     def _extra(self, listing: _Listing) -> Iterator[Problem]:
-        used = {_look_up(listing.clear, groups) for _, groups in listing.hazy}
-        for path in dict.fromkeys(listing.clear.values()):
+        used = {_look_up(listing.clean, groups) for _, groups in listing.hazy}
+        for path in dict.fromkeys(listing.clean.values()):
             if path not in used:
                 yield Problem("extra", f"{path}: a clean image without a hazy one")
         for path, groups in listing.hazy:
@@ -254,7 +256,9 @@ class DataSet:
             if times > 1 and self.hazy != ANY_PICTURE:
                 yield Problem("extra", f"{_image(scene, haze)} is there {times} times")
 
-    def _look(self, path: Path, groups: dict[str, str], listing: _Listing) -> Problem | None:
+    def _no_reference(
+        self, path: Path, groups: dict[str, str], listing: _Listing
+    ) -> Problem | None:
         """A hazy image, and its sizes beside those of its clean one."""
         if problem := _read_error(path):
             return problem
@@ -265,20 +269,20 @@ class DataSet:
         t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
         if t is not None and (of_t := _size(t)) not in (None, size):
             return Problem("wrong size", f"{t}: {_by(of_t)}, but {path.name} is {_by(size)}")
-        clear = _look_up(listing.clear, groups)
-        if clear is None:
+        clean = _look_up(listing.clean, groups)
+        if clean is None:
             known = self.scenes is not None and groups["scene"] in self.scenes
-            if self.clear is None or known:  # known ones are counted as missing already
+            if self.clean is None or known:  # known ones are counted as missing already
                 return None
             return Problem("missing", f"the clean image of {path} ({self.example})")
-        other = _size(clear)  # whether it is whole is told once, not with each hazy image
+        other = _size(clean)  # whether it is whole is told once, not with each hazy image
         if other is not None and not fits(size, other):
-            return Problem("wrong size", f"{path}: {_by(size)}, but {clear.name} is {_by(other)}")
+            return Problem("wrong size", f"{path}: {_by(size)}, but {clean.name} is {_by(other)}")
         return None
 
 
-def _look_up(clear: dict[str, Path], groups: dict[str, str]) -> Path | None:
-    return clear.get(groups["scene"]) or clear.get(groups.get("prefix", ""))
+def _look_up(clean: dict[str, Path], groups: dict[str, str]) -> Path | None:
+    return clean.get(groups["scene"]) or clean.get(groups.get("prefix", ""))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

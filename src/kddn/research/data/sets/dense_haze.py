@@ -9,7 +9,7 @@ DENSE_HAZE = DataSet(
     source="https://data.vision.ee.ethz.ch/cvl/ntire19/dense-haze/",
     example="hazy/01_hazy.png, GT/01_GT.png",
     hazy=Names("hazy", r"(?P<scene>\d\d)_hazy\.(png|jpg)"),
-    clear=Names("GT", r"(?P<scene>\d\d)_GT\.(png|jpg)"),
+    clean=Names("GT", r"(?P<scene>\d\d)_GT\.(png|jpg)"),
     scenes=[f"{scene:02}" for scene in range(1, 56)],
     size=(1600, 1200),
 )

@@ -13,5 +13,5 @@ HAZE_RD = DataSet(
     source="https://labsites.rochester.edu/gsharma/research/computer-vision/hazerd/",
     example="simu/IMG_8583_50.jpg, img/IMG_8583_RGB.jpg",
     hazy=Names("(data/)?(simu|hazy)", r"(?P<scene>.+?)(_RGB)?_(?P<haze>\d+)m?\.(jpg|png)"),
-    clear=Names("(data/)?(img|gt|clear)", r"(?P<scene>.+?)(_RGB)?\.(jpg|png)"),
+    clean=Names("(data/)?(img|gt|clear)", r"(?P<scene>.+?)(_RGB)?\.(jpg|png)"),
 )

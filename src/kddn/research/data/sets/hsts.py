@@ -1,4 +1,4 @@
-"""RESIDE's hybrid test set (HSTS): ten synthetic outdoor images with truth, ten real without."""
+"""RESIDE's hybrid test set (HSTS): ten synthetic outdoor images with targets, ten real without."""
 
 from kddn.research.data.sets.data_set import DataSet, Names
 
@@ -12,13 +12,13 @@ HSTS = DataSet(
     source=_SOURCE,
     example="synthetic/synthetic/0586.jpg, synthetic/original/0586.jpg",
     hazy=Names("(synthetic/)?synthetic", _PICTURE),
-    clear=Names("(synthetic/)?original", _PICTURE),
+    clean=Names("(synthetic/)?original", _PICTURE),
     count=10,
 )
 
 HSTS_REAL = DataSet(
     name="hsts-real",
-    summary="RESIDE's hybrid test set, the real half: 10 photographs without truth",
+    summary="RESIDE's hybrid test set, the real half: 10 photographs without ground truth",
     licence="for research",
     source=_SOURCE,
     example="real-world/Beijing1.jpg",

@@ -12,6 +12,6 @@ I_HAZE = DataSet(
     source="https://data.vision.ee.ethz.ch/cvl/ntire18/i-haze/",
     example="hazy/01_indoor_hazy.jpg, GT/01_indoor_GT.jpg",
     hazy=Names("hazy", r"(?P<scene>\d\d)_indoor_hazy\.(jpg|png)"),
-    clear=Names("GT", r"(?P<scene>\d\d)_indoor_GT\.(jpg|png)"),
+    clean=Names("GT", r"(?P<scene>\d\d)_indoor_GT\.(jpg|png)"),
     count=30,
 )

@@ -9,7 +9,7 @@ NH_HAZE = DataSet(
     source="https://data.vision.ee.ethz.ch/cvl/ntire20/nh-haze/",
     example="01_hazy.png, 01_GT.png",
     hazy=Names(r"\.|hazy", r"(?P<scene>\d\d)_hazy\.(png|jpg)"),
-    clear=Names(r"\.|GT", r"(?P<scene>\d\d)_GT\.(png|jpg)"),
+    clean=Names(r"\.|GT", r"(?P<scene>\d\d)_GT\.(png|jpg)"),
     scenes=[f"{scene:02}" for scene in range(1, 56)],
     size=(1600, 1200),
 )

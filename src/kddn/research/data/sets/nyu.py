@@ -19,7 +19,7 @@ class Nyu(DataSet):
 
 
 class NyuClear(DataSet):
-    """Its images are input and truth at once."""
+    """Its images are input and target at once."""
 
     def cases(self, root: Path) -> Iterator[Case]:
         for scene in map(str, VALIDATION):
@@ -49,7 +49,7 @@ NYU = Nyu(
     source="https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html (the labelled pairs)",
     example="depth/0.png, rgb/0.jpg",
     hazy=Names("depth", r"(?P<scene>\d+)\.png"),
-    clear=Names("rgb", r"(?P<scene>\d+)\.jpg"),
+    clean=Names("rgb", r"(?P<scene>\d+)\.jpg"),
     scenes=[str(index) for index in range(1399)],
     size=(640, 480),
 )

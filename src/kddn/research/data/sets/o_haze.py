@@ -27,7 +27,7 @@ O_HAZE = DataSet(
     source="https://data.vision.ee.ethz.ch/cvl/ntire18/o-haze/",
     example="hazy/01_outdoor_hazy.jpg, GT/01_outdoor_GT.jpg",
     hazy=Names("hazy", r"(?P<scene>\d\d)_outdoor_hazy\.(jpg|png)"),
-    clear=Names("GT", r"(?P<scene>\d\d)_outdoor_GT\.(jpg|png)"),
+    clean=Names("GT", r"(?P<scene>\d\d)_outdoor_GT\.(jpg|png)"),
     scenes=_scenes(1, 45),
     judged=TEST,
 )

@@ -11,6 +11,6 @@ OTS = DataSet(
     hazy=Names(
         "hazy|OTS", r"(?P<scene>\d+)_(?P<airlight>\d+(\.\d+)?)_(?P<haze>\d+(\.\d+)?)\.(jpg|png)"
     ),
-    clear=Names("clear|clear_images|gt", r"(?P<scene>\d+)\.(jpg|png)"),
+    clean=Names("clear|clear_images|gt", r"(?P<scene>\d+)\.(jpg|png)"),
     count=72_135,
 )

@@ -70,8 +70,8 @@ def _clouds(height: int, width: int, rng: np.random.Generator) -> tuple[Maps, Ma
     spectrum = np.fft.fft2(rng.standard_normal((height, width)))
     spectrum *= 1 / np.maximum(frequency, 1 / height) ** 1.8
     noise = np.fft.ifft2(spectrum).real
-    share = (noise - noise.min()) / (noise.max() - noise.min())
-    t = np.exp(-(0.2 + rng.uniform(0.8, 2.0) * share))[None]
+    fraction = (noise - noise.min()) / (noise.max() - noise.min())
+    t = np.exp(-(0.2 + rng.uniform(0.8, 2.0) * fraction))[None]
     slope = np.linspace(-0.04, 0.04, width) * rng.choice([-1, 1])
     return t, np.broadcast_to(rng.uniform(0.75, 0.92) + slope, (3, height, width)).copy()
 

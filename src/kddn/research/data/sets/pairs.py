@@ -11,5 +11,5 @@ PAIRS = DataSet(
     source="pictures of your own in hazy/ and clear/",
     example="hazy/house.png or hazy/house_3.png, clear/house.png",
     hazy=Names("hazy", _PICTURE),
-    clear=Names("clear|gt", _PICTURE),
+    clean=Names("clear|gt", _PICTURE),
 )

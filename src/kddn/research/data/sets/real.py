@@ -1,10 +1,10 @@
-"""Hazy photographs without truth: what can be said of them, `kddn evaluate` says."""
+"""Hazy photographs without ground truth: what can be said of them, `kddn evaluate` says."""
 
 from kddn.research.data.sets.data_set import ANY_PICTURE, DataSet
 
 REAL = DataSet(
     name="real",
-    summary="hazy pictures of a folder, without truth",
+    summary="hazy pictures of a folder, without ground truth",
     licence="yours",
     source="hazy pictures of your own",
     example="any picture",

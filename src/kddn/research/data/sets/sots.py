@@ -1,6 +1,6 @@
 """RESIDE's synthetic test set (SOTS), indoor and outdoor.
 
-Indoor, the truth is stored at 640x480 and the hazy images at 620x460: 10 pixels a side are cut off
+Indoor, the target is stored at 640x480 and the hazy images at 620x460: 10 pixels a side are cut off
 it. Outdoor, eight photographs come under two hazes.
 """
 
@@ -15,7 +15,7 @@ SOTS_INDOOR = DataSet(
     source=_SOURCE,
     example="hazy/1400_1.png, gt/1400.png",
     hazy=Names("hazy", r"(?P<scene>\d+)_(?P<haze>\d+)\.(png|jpg)"),
-    clear=Names("gt|clear", r"(?P<scene>\d+)\.(png|jpg)"),
+    clean=Names("gt|clear", r"(?P<scene>\d+)\.(png|jpg)"),
     scenes=[str(scene) for scene in range(1400, 1450)],
     hazes=[str(haze) for haze in range(1, 11)],
     size=(620, 460),
@@ -30,6 +30,6 @@ SOTS_OUTDOOR = DataSet(
     hazy=Names(
         "hazy", r"(?P<scene>\d+)_(?P<airlight>\d+(\.\d+)?)_(?P<haze>\d+(\.\d+)?)\.(jpg|png)"
     ),
-    clear=Names("gt|clear", r"(?P<scene>\d+)\.(png|jpg)"),
+    clean=Names("gt|clear", r"(?P<scene>\d+)\.(png|jpg)"),
     count=500,
 )

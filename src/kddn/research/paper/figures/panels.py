@@ -16,7 +16,7 @@ _PROTOCOL = PROTOCOLS["full"]
 
 
 def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int) -> Figure:
-    """A row an image: hazy, what each of `models` makes of it, and the truth where there is one.
+    """A row an image: hazy, what each of `models` makes of it, and the target where there is one.
 
     Under each panel PSNR and SSIM by protocol `full`. Images are those that the material
     chooses, or taken evenly from the data set.
@@ -48,7 +48,7 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
             axes.imshow(pixels(image))
             axes.set(xticks=[], yticks=[])
             axes.set_xlabel(text, fontsize="small")
-    for axes, title in zip(grid[0], [*systems, "truth"][:columns], strict=True):
+    for axes, title in zip(grid[0], [*systems, "target"][:columns], strict=True):
         axes.set_title(title, fontsize="small")
     return figure
 
@@ -68,11 +68,11 @@ def _evenly(names: Sequence[str], count: int) -> Sequence[str]:
 
 
 def _panel(system: System, case: Case) -> tuple[Tensor, str]:
-    clear = system(case.hazy)
+    prediction = system(case.hazy)
     if case.clean is None:
-        return clear, ""
-    psnr, ssim = _PROTOCOL.measure(clear, case.clean)
-    return clear, f"{psnr.item():.2f} / {ssim.item():.4f}"
+        return prediction, ""
+    psnr, ssim = _PROTOCOL.measure(prediction, case.clean)
+    return prediction, f"{psnr.item():.2f} / {ssim.item():.4f}"
 
 
 figure4 = partial(draw, data="d-hazy-middlebury", instead=("sots-indoor", "nyu"), images=4)

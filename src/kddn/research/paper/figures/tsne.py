@@ -30,7 +30,7 @@ def draw(material: Material) -> Figure:
     Needs `weights` `without`, `with` and `teacher`, and `nyu` or `sots-indoor`. Images are halved;
     each gives the mean of its feature map. A student's features first go through the pointwise
     convolution `g` of equation 5, fitted by least squares for each student alike, since without one
-    its channels are nobody's. Under each panel, the share of the teacher's variance that is left
+    its channels are nobody's. Under each panel, the fraction of the teacher's variance that is left
     after it.
     """
     name, root = material.only_data("sots-indoor", "nyu")
@@ -58,8 +58,8 @@ def project(
     """Means of the student's projected features and of the teacher's, an image a row.
 
     Returns:
-        The student's, the teacher's, and the share of the teacher's variance, place by place, that
-        the projection does not explain.
+        The student's, the teacher's, and the fraction of the teacher's variance, place by place,
+        that the projection does not explain.
     """
     ours, theirs = zip(*(_features(student, teacher, case) for case in cases), strict=True)
     x, y = np.concatenate(ours), np.concatenate(theirs)
