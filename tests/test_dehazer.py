@@ -1,7 +1,9 @@
 """A picture in, the same kind of picture out."""
 
+import copy
 import io
 import os
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -244,3 +246,14 @@ def test_threads_share_a_dehazer(dehazer):
     with ThreadPoolExecutor(4) as pool:
         for one, other in zip(pool.map(dehazer, hazy), alone, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "again", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy, copy.copy]
+)
+def test_a_dehazer_can_be_sent_elsewhere(again):
+    made = Dehazer(working_size=64, max_pixels=10**6)
+    copied = again(made)
+    assert (copied.working_size, copied.max_pixels) == (64, 10**6)
+    picture = np.asarray(hazy_photograph(40, 30))
+    np.testing.assert_array_equal(copied(picture), made(picture))

@@ -22,9 +22,14 @@ _HOMES = {
     "dehaze": "kddn.dehazer",
 }
 
+_MOVED = {"deep": "kddn.io.metadata", "files": "kddn.io.files"}
+"""Where what others import from modules that were here before 0.1 has moved."""
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import kddn` costs nothing."""
+    if name in _MOVED:
+        return import_module(_MOVED[name])
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -38,6 +38,11 @@ class AffineMap:
         fraction = np.float32(strength)
         return AffineMap(1 + fraction * (self.scale - 1), fraction * self.offset)
 
+    def gray(self) -> "AffineMap":
+        """The same for all channels, so that gray stays gray."""
+        mean = self.scale.mean(axis=2, keepdims=True), self.offset.mean(axis=2, keepdims=True)
+        return AffineMap(mean[0], np.broadcast_to(mean[1], self.offset.shape))
+
     def __call__(self, image: NDArray[Any], maximum: float) -> NDArray[Any]:
         """Apply to a picture of any size, band by band.
 

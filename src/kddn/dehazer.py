@@ -1,10 +1,10 @@
 """Hazy picture in, clear picture out: estimate small, apply at full size."""
 
 import hashlib
-import os
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -19,8 +19,9 @@ from kddn.inference import tiles
 from kddn.inference.estimators import ImageEstimator, open_estimator
 from kddn.inference.models import DEFAULT, find_model
 from kddn.inference.transmission import estimate
-from kddn.io import files
+from kddn.io import files, writing
 from kddn.io import image as images
+from kddn.io.limits import MAXIMUM_PIXELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,9 +36,29 @@ resolution: its maps are smooth, so more pixels would only cost memory."""
 MAXIMUM_STRENGTH = 1.5
 """Beyond, noise and errors of the estimate grow faster than what is won."""
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-Same = TypeVar("Same", bytes, Image.Image, "Tensor")
-Item = TypeVar("Item", Path, bytes, Image.Image, NDArray[Any], "Tensor")
+_GRAY = 2.5 / 255
+"""By how much the channels of a gray picture may differ."""
+
+_log = logging.getLogger(__name__)
+
+Same = TypeVar(
+    "Same",
+    Path,
+    bytes,
+    Image.Image,
+    "Tensor",
+    NDArray[np.uint8],
+    NDArray[np.uint16],
+    NDArray[np.float32],
+    NDArray[np.float64],
+    NDArray[Any],
+    list[Path],
+    list[bytes],
+    list[Image.Image],
+    list["Tensor"],
+    list[NDArray[Any]],
+)
+"""What comes back as what it was."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,9 @@ class FileResult:
     """Mean of `1 - t` over the picture, as estimated: 0 is clear, 1 is white."""
     sha256: str
     """Of the file."""
+    lost: tuple[str, ...] = ()
+    """What the picture's file said that this one does not, by name: what its format cannot hold,
+    and what would no longer be true."""
 
 
 class Dehazer:
@@ -60,6 +84,10 @@ class Dehazer:
         model: Name of a model (`kddn models` lists them), or an `.onnx` file with its card.
         device: `auto`, `cpu`, `cuda`, `directml` or `coreml`. One that is missing is an error.
         working_size: Longest side, in pixels, to estimate haze at; the model's own by default.
+        max_pixels: How many pixels a picture file may have, as its header says: a guard against
+            files that claim more than there is memory for.
+
+    It can be pickled and copied: the copy opens the model anew.
 
     Raises:
         ModelError: If the model or the device cannot be used.
@@ -79,25 +107,23 @@ class Dehazer:
         device: str = "auto",
         *,
         working_size: int | None = None,
+        max_pixels: int = MAXIMUM_PIXELS,
     ) -> None:
         self.model = find_model(model)
+        self._asked = model
+        self.device = device
+        self.max_pixels = max_pixels
         self.working_size = self.model.working_size if working_size is None else working_size
         if self.working_size < 1:
             raise ValueError(f"working_size must be 1 or more, not {working_size}")
         self._estimator = open_estimator(self.model, device)
 
-    @overload
-    def __call__(
-        self, x: str | Path, strength: float = 1.0, full_resolution: bool = False
-    ) -> Path: ...
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(Dehazer, working_size=self.working_size, max_pixels=self.max_pixels)
+        return again, (self._asked, self.device)
 
     @overload
-    def __call__(
-        self, x: NDArray[Scalar], strength: float = 1.0, full_resolution: bool = False
-    ) -> NDArray[Scalar]: ...
-
-    @overload
-    def __call__(self, x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
+    def __call__(self, x: str, strength: float = 1.0, full_resolution: bool = False) -> Path: ...
 
     @overload
     def __call__(
@@ -105,9 +131,7 @@ class Dehazer:
     ) -> list[Path]: ...
 
     @overload
-    def __call__(
-        self, x: list[Item], strength: float = 1.0, full_resolution: bool = False
-    ) -> list[Item]: ...
+    def __call__(self, x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
 
     def __call__(self, x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
         """Remove haze and give back the same kind of thing, of the same size.
@@ -131,7 +155,7 @@ class Dehazer:
         if isinstance(x, list):
             return [self(each, strength, full_resolution) for each in x]
         if isinstance(x, str | Path):
-            return self.file(Path(x), strength=strength, full_resolution=full_resolution)
+            return self._beside(Path(x), strength, full_resolution)
         if isinstance(x, bytes):
             return self.encoded(x, strength=strength, full_resolution=full_resolution)
         if images.is_tensor(x) and x.ndim == 4:
@@ -143,6 +167,12 @@ class Dehazer:
         pixels, *_ = self._remove(photograph, strength, full_resolution)
         return photograph.rebuild(pixels)
 
+    def _beside(self, path: Path, strength: float, full_resolution: bool) -> Path:
+        """Write a picture file's result beside it."""
+        done = self.file(path, strength=strength, full_resolution=full_resolution)
+        _tell_lost(done.path, done.lost)
+        return done.path
+
     def file(
         self,
         path: Path,
@@ -151,8 +181,11 @@ class Dehazer:
         strength: float = 1.0,
         full_resolution: bool = False,
         overwrite: bool = False,
-    ) -> Path:
+    ) -> FileResult:
         """Remove haze from a picture file and write the result as a new file, whole or not at all.
+
+        The new file has the picture's date and permissions. Where it is a link, what it leads to is
+        written.
 
         Args:
             path: The picture.
@@ -163,40 +196,29 @@ class Dehazer:
             overwrite: Whether an existing file may be replaced.
 
         Returns:
-            Where the result is.
+            What was written, and what it could not keep.
 
         Raises:
             ImageError: If the picture cannot be read or handled, or the new file cannot be written
                 or exists already.
         """
         output = output or path.with_stem(path.stem + SUFFIX)
-        options = {"full_resolution": full_resolution, "overwrite": overwrite}
-        return self.process(path, output, strength=strength, **options).path
-
-    def process(
-        self,
-        path: Path,
-        output: Path,
-        *,
-        strength: float = 1.0,
-        full_resolution: bool = False,
-        overwrite: bool = False,
-    ) -> FileResult:
-        """As `file`, and tell what became of it. The new file has the picture's date."""
         file_format = files.format_of(output)
-        files.check_free(output, overwrite=overwrite)
-        opened = files.open_picture(path)
-        pixels, hazy, less_hazy = self._remove(opened.photograph, strength, full_resolution)
+        writing.check_free(output, overwrite=overwrite)
+        opened = files.open_picture(path, max_pixels=self.max_pixels)
+        photograph, encode, lost = opened.photograph, opened.encode, opened.lost(file_format)
+        del opened  # so that only one copy of the pixels is held at a time
+        pixels, hazy, less_hazy = self._remove(photograph, strength, full_resolution)
+        rebuild = photograph.rebuild
+        del photograph
         try:
-            content = opened.encode(opened.photograph.rebuild(pixels), file_format)
+            content = encode(rebuild(pixels), file_format)
         except ImageError as error:
             raise ImageError(f"{path}: {error}") from error
-        taken = path.stat()
-        files.write(content, output, overwrite=overwrite)
-        os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
+        writing.write(content, output, overwrite=overwrite, like=path)
         haze = float(1 - estimate(hazy, less_hazy).mean())
         size = pixels.shape[1], pixels.shape[0]
-        return FileResult(output, size, haze, hashlib.sha256(content).hexdigest())
+        return FileResult(output, size, haze, hashlib.sha256(content).hexdigest(), lost)
 
     def encoded(
         self,
@@ -217,9 +239,10 @@ class Dehazer:
         Raises:
             ImageError: If the picture cannot be read or handled.
         """
-        opened = files.open_picture(content)
+        opened = files.open_picture(content, max_pixels=self.max_pixels)
         pixels, *_ = self._remove(opened.photograph, strength, full_resolution)
         name = files.format_of(Path(f"x.{format.lstrip('.')}")) if format else opened.format
+        _tell_lost(Path("the result"), opened.lost(name))
         return opened.encode(opened.photograph.rebuild(pixels), name)
 
     def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:
@@ -255,7 +278,12 @@ class Dehazer:
             The picture at the working size, in [0, 1], and the map that makes it clear.
         """
         hazy = self._small(photograph, self.working_size)
-        return hazy, self._estimator.estimate(hazy)
+        return hazy, self._estimate(hazy)
+
+    def _estimate(self, hazy: Floats) -> AffineMap:
+        """The map that makes a small picture clear; gray ones stay gray."""
+        affine = self._estimator.estimate(hazy)
+        return affine.gray() if _is_gray(hazy) else affine
 
     def _small(self, photograph: images.Photograph, longest: int) -> Floats:
         """The picture at a working size, float32 in [0, 1]."""
@@ -277,9 +305,11 @@ class Dehazer:
         hazy = self._small(photograph, longest)
         if draws is not None and (full_resolution or hazy.shape == pixels.shape):
             clear = tiles.run(draws.remove_haze, pixels, maximum)
+            if _is_gray(hazy):
+                clear[:] = clear.mean(axis=2, keepdims=True)
             small = shrink(clear, 1.0, hazy.shape[:2])  # before _mix, which works in place
             return _mix(pixels, clear, maximum, strength), hazy, small
-        affine = estimator.estimate(hazy)
+        affine = self._estimate(hazy)
         return affine.faded(strength)(pixels, maximum), hazy, affine(hazy, 1.0)
 
 
@@ -308,6 +338,11 @@ def shrink(pixels: NDArray[Any], maximum: float, shape: Sequence[int]) -> Floats
     return (stacked / maximum).astype(np.float32)
 
 
+def _is_gray(image: Floats) -> bool:
+    """Whether a picture in [0, 1] has no colours, but for what rounding makes."""
+    return bool(np.ptp(image, axis=2).max() <= _GRAY)
+
+
 def _working_shape(shape: Sequence[int], longest: int, stride: int) -> tuple[int, int]:
     """Height and width to work at: at most `longest`, in multiples of the stride."""
     fraction = min(1.0, longest / max(shape))
@@ -325,23 +360,18 @@ def _mix(hazy: NDArray[Any], clear: Floats, maximum: float, strength: float) -> 
     return clear.astype(hazy.dtype)
 
 
+def _tell_lost(result: Path, lost: Sequence[str]) -> None:
+    if lost:
+        _log.warning("%s is without what its picture had: %s", result, ", ".join(lost))
+
+
 @cache
 def _default() -> Dehazer:
     return Dehazer()
 
 
 @overload
-def dehaze(x: str | Path, strength: float = 1.0, full_resolution: bool = False) -> Path: ...
-
-
-@overload
-def dehaze(
-    x: NDArray[Scalar], strength: float = 1.0, full_resolution: bool = False
-) -> NDArray[Scalar]: ...
-
-
-@overload
-def dehaze(x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
+def dehaze(x: str, strength: float = 1.0, full_resolution: bool = False) -> Path: ...
 
 
 @overload
@@ -349,7 +379,7 @@ def dehaze(x: list[str], strength: float = 1.0, full_resolution: bool = False) -
 
 
 @overload
-def dehaze(x: list[Item], strength: float = 1.0, full_resolution: bool = False) -> list[Item]: ...
+def dehaze(x: Same, strength: float = 1.0, full_resolution: bool = False) -> Same: ...
 
 
 def dehaze(x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:

@@ -20,6 +20,7 @@ from kddn import Dehazer
 from kddn.batch.plan import Destination, Job, find, read_manifest
 from kddn.batch.run import run
 from kddn.errors import KddnError
+from kddn.io.writing import _mark
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +86,7 @@ def test_any_failure_is_a_row_that_names_the_file(tree, monkeypatch):
     def fail(self, path, *arguments, **options):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(Dehazer, "process", fail)
+    monkeypatch.setattr(Dehazer, "file", fail)
     jobs = Destination().jobs(find([str(tree)]))
     errors = [row.error for _, row in run(Dehazer(), jobs)]
     assert errors == [f"{tree / name}: RuntimeError: out of luck" for name in ("a.jpg", "a.png")]
@@ -152,11 +153,86 @@ def test_no_two_results_go_to_one_place(tree, tmp_path, monkeypatch):
         ({"output": "{stem"}, "is no template"),
         ({"output": "{}.jpg"}, r"has \{\}, but there are only"),
         ({"suffix": "a/b"}, "is no part of a file's name"),
+        ({"output": "out{1}"}, r"double the braces of a name that has some, as \{\{1\}\}"),
+        ({"output": "{stem:04d}.jpg"}, r"write \{stem\} alone"),
+        ({"output": "{stem!x}.jpg"}, r"write \{stem\} alone"),
+        ({"output": "{stem:{model}}.jpg"}, r"write \{stem\} alone"),
+        ({"format": "xyz"}, "no picture's or video's format ends in '.xyz'"),
     ],
 )
 def test_impossible_destinations_are_refused(destination, cause):
     with pytest.raises(KddnError, match=cause):
         Destination(**destination)
+
+
+def test_a_folder_may_have_braces_in_its_name(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert planned({"output": "out{{1}}"}, "in")["in/a.jpg"] == "out{1}/a.jpg"
+    (tmp_path / "in/{{x}}").mkdir()
+    assert "in/{{x}}" not in str(planned({"output": "out"}, "in"))
+
+
+def test_a_list_of_one_goes_to_a_folder(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert planned({"output": "out"}, "in/a.jpg", listed=True) == {"in/a.jpg": "out/a.jpg"}
+
+
+@pytest.mark.parametrize(("format", "expected"), [("png", "png mp4"), (".mkv", "jpg mkv")])
+def test_another_format_is_for_pictures_or_for_videos(tmp_path, monkeypatch, format, expected):
+    monkeypatch.chdir(tmp_path)
+    names = ["a.jpg", "b.mp4"]
+    made = planned({"output": "out", "format": format}, *names)
+    assert [made[name].rpartition(".")[2] for name in names] == expected.split()
+
+
+def test_what_may_not_be_seen_is_a_row_and_no_more(tree, monkeypatch):
+    closed = tree / "one"
+    walk = os.walk
+
+    def forbidden(folder, onerror):
+        for place, folders, names in walk(folder):
+            if Path(place) == closed:
+                onerror(PermissionError(13, "Permission denied", str(closed)))
+                folders.clear()
+            else:
+                yield place, folders, names
+
+    monkeypatch.setattr(os, "walk", forbidden)
+    found = find([str(tree)], recursive=True)
+    assert found.unreadable == {closed: "the folder cannot be read (Permission denied)"}
+    jobs = Destination().jobs(found)
+    assert [job.source.name for job in jobs] == ["a.jpg", "a.png", "a.jpg", "one"]
+    rows = [row for _, row in run(Dehazer("dcp"), jobs)]
+    assert [row.status for row in rows] == ["done", "done", "done", "failed"]
+    assert rows[-1].error == f"{closed}: the folder cannot be read (Permission denied)"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xef\xbb\xbfa.jpg\r\nb.jpg\r\n", ["a.jpg", "b.jpg"]),
+        ("a.jpg\r\n\u00e9.jpg\r\n".encode("utf-16"), ["a.jpg", "\u00e9.jpg"]),
+        (b"# trip\n\n  a.jpg \n#1.jpg\n#2.jpg\n", ["a.jpg", "#1.jpg"]),
+        (b" b.jpg\n", [" b.jpg"]),
+        (b"a.jpg\0new\nline.jpg\0", ["a.jpg", "new\nline.jpg"]),
+        (b"caf\xe9.jpg\n", ["caf\udce9.jpg"]),
+    ],
+    ids=["utf-8 with mark", "utf-16", "comments", "spaces", "zeros", "bytes"],
+)
+def test_lists_as_others_write_them(tmp_path, content, expected):
+    for name in ("#1.jpg", " b.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_bytes(content)
+    assert read_manifest(tmp_path / "list.txt") == [str(tmp_path / name) for name in expected]
+
+
+def test_a_name_of_any_bytes_is_done_and_reported(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    hazy_photograph(40, 30).save(tmp_path / name)
+    result = kddn(".", "--report", "r.jsonl", "--json", cwd=tmp_path, text=False)
+    assert result.returncode == 0, result.stderr
+    for lines in (result.stdout, (tmp_path / "r.jsonl").read_bytes()):
+        assert Path(json.loads(lines)["output"]).name == os.fsdecode(b"caf\xe9-dehazed.jpg")
 
 
 def test_what_matches_nothing_is_an_error(tmp_path):
@@ -202,7 +278,7 @@ def test_haze_is_told_from_none(tmp_path):
     for index, t in enumerate((1.0, 0.3)):
         path = tmp_path / f"{index}.png"
         Image.fromarray((clear * t + 240 * (1 - t)).round().astype(np.uint8)).save(path)
-        hazes.append(dehazer.process(path, tmp_path / f"{index}-clear.png").haze)
+        hazes.append(dehazer.file(path, tmp_path / f"{index}-clear.png").haze)
     assert hazes[0] < 0.15
     assert hazes[1] > 0.4
 
@@ -271,7 +347,7 @@ def test_a_killed_run_goes_on(many, tmp_path):
         with Image.open(path) as image:
             image.load()
     dates = {path: path.stat().st_ctime_ns for path in finished}
-    someone_elses = out / f".late.jpg.{os.getpid()}-1.part"
+    someone_elses = out / f"{_mark(Path('late.jpg'))}{os.getpid()}-1.part"
     someone_elses.write_bytes(b"not finished")
     result = kddn(many, "-r", "-o", "out", "--skip-existing", "--report", "run.jsonl", cwd=tmp_path)
     assert result.returncode == 1
@@ -286,7 +362,7 @@ def test_a_killed_run_goes_on(many, tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path, photo):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    part = photo.with_name(f".photo-dehazed.jpg.{gone.pid}-1.part")
+    part = photo.with_name(f"{_mark(Path('photo-dehazed.jpg'))}{gone.pid}-1.part")
     part.write_bytes(b"half")
     Dehazer(working_size=64).file(photo)
     assert not part.exists()
@@ -354,6 +430,16 @@ def test_recursive_goes_deeper(folder):
     assert more == ["again/b.png", "again/deep/a.jpg"]
 
 
+@shows("--max-pixels")
+def test_more_pixels_than_allowed_are_refused(folder):
+    result = kddn("a.jpg", "b.png", "--max-pixels", "119999", cwd=folder)
+    assert result.returncode == 1
+    for name in ("a.jpg: it has 400 x 300", "b.png: it has 300 x 400"):
+        assert f"{name} pixels" in result.stderr
+    assert "raise --max-pixels if you trust it" in result.stderr
+    assert kddn("a.jpg", "--max-pixels", "120000", cwd=folder).returncode == 0
+
+
 @shows("--manifest")
 def test_a_manifest_lists_pictures(folder):
     (folder / "list").mkdir()
@@ -394,7 +480,7 @@ def test_jobs_run_at_the_same_time(folder):
     class Slow:
         model = Dehazer("dcp").model
 
-        def process(self, source, output, **options):
+        def file(self, source, output, **options):
             together.append(source)
             most.append(len(together))
             time.sleep(0.1)

@@ -10,7 +10,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 from kddn import Dehazer, ImageError
-from kddn.io import files, high_bit_depth
+from kddn.io import files, high_bit_depth, metadata
 from kddn.io import image as images
 from kddn.io.compare import write_comparison
 
@@ -31,10 +31,10 @@ def png(pixels):
     buffer = io.BytesIO()
     Image.new("RGB", (1, 1)).save(buffer, "PNG", dpi=(300, 300), icc_profile=PROFILE, exif=exif)
     kept = (b"pHYs", b"iCCP", b"eXIf")
-    chunks = [chunk for chunk in high_bit_depth._chunks(buffer.getvalue()) if chunk[0] in kept]
+    chunks = [chunk for chunk in metadata._chunks(buffer.getvalue()) if chunk[0] in kept]
     assert len(chunks) == 3
     content = imagecodecs.png_encode(pixels)
-    return content[:33] + b"".join(high_bit_depth._chunk(*chunk) for chunk in chunks) + content[33:]
+    return content[:33] + b"".join(metadata._chunk(*chunk) for chunk in chunks) + content[33:]
 
 
 def tiff(pixels, **options):
@@ -167,7 +167,7 @@ def test_what_pillow_reads_whole_is_left_to_it():
 def test_damage_and_several_pages_are_named(tmp_path):
     path = tmp_path / "deep.png"
     path.write_bytes(imagecodecs.png_encode(gradient(3))[:-500])
-    with pytest.raises(ImageError, match=r"deep.png: its pixels cannot be read"):
+    with pytest.raises(ImageError, match=r"deep.png: it is damaged or cut short"):
         files.open_picture(path)
     pages = tiff(np.stack([gradient(3), gradient(3)]), photometric="rgb")
     with pytest.raises(ImageError, match="several pages"):
@@ -189,7 +189,7 @@ def test_heic_is_read_and_written(tmp_path):
     exif[ExifTags.Base.Artist] = "Ansel"
     source = Image.fromarray((gradient(3, height=64, width=96) // 257).astype(np.uint8))
     source.save(tmp_path / "a.heic", exif=exif.tobytes(), quality=95)
-    result = Dehazer(working_size=32).file(tmp_path / "a.heic")
+    result = Dehazer(working_size=32).file(tmp_path / "a.heic").path
     with Image.open(result) as clear:
         assert (clear.format, clear.size) == ("HEIF", (96, 64))
         assert clear.getexif()[ExifTags.Base.Artist] == "Ansel"

@@ -1,18 +1,20 @@
 """What to do and where the results go: files, folders, patterns, manifests, templates."""
 
+import codecs
 import glob
 import itertools
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
 from kddn.dehazer import SUFFIX
 from kddn.errors import KddnError
 from kddn.io import files
-from kddn.video.dehaze import CONTAINERS
+from kddn.video.dehaze import CONTAINERS, is_video
 
 COMPARED = "-compared"
 """What is added to a file's name for the picture that shows before and after."""
@@ -28,6 +30,8 @@ class Job:
     output: Path
     again: bool = False
     """Whether the picture has changed since its last result, which is replaced then."""
+    problem: str = ""
+    """Why it cannot be done, where that is known: of a folder that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +60,33 @@ class Destination:
         for name in self._placeholders():
             if name not in _PLACEHOLDERS:
                 known = ", ".join(f"{{{placeholder}}}" for placeholder in _PLACEHOLDERS)
-                raise KddnError(f"`output` has {{{name}}}, but there are only {known}")
+                raise KddnError(
+                    f"`output` has {{{name}}}, but there are only {known}; double the braces of "
+                    f"a name that has some, as {{{{{name}}}}}"
+                )
+        if self.format is not None:
+            self._check_format(f".{self.format.lstrip('.').lower()}")
+
+    def _check_format(self, ending: str) -> None:
+        if ending not in files.readable_endings() | set(CONTAINERS):
+            raise KddnError(f"no picture's or video's format ends in {ending!r}; use jpg or png")
 
     def _placeholders(self) -> list[str]:
         try:
-            return [
-                name for _, name, _, _ in Formatter().parse(self.output or "") if name is not None
-            ]
+            parts = list(Formatter().parse(self.output or ""))
         except ValueError as error:
             raise KddnError(f"`output` {self.output!r} is no template ({error})") from error
+        for _, name, specification, conversion in parts:
+            if specification or conversion:
+                raise KddnError(
+                    f"`output` asks for {{{name}}} in a format of its own; write {{{name}}} alone"
+                )
+        return [name for _, name, _, _ in parts if name is not None]
+
+    @property
+    def _folder(self) -> str:
+        """The output where it is no template: a name's own braces are doubled."""
+        return (self.output or "").format()
 
     def is_result(self, path: Path, folder: Path) -> bool:
         """Whether a file that was found in a folder is there as a result."""
@@ -73,7 +95,7 @@ class Destination:
         if not self.output:
             return False
         fixed = Path(self.output.partition("{")[0] + "_").parent
-        results = _absolute(fixed if self._placeholders() else Path(self.output))
+        results = _absolute(fixed if self._placeholders() else Path(self._folder))
         # That a folder of pictures gets the results too says nothing.
         return _absolute(folder) in results.parents and results in _absolute(path).parents
 
@@ -83,8 +105,7 @@ class Destination:
         Raises:
             KddnError: If one would nevertheless.
         """
-        sources = found.pictures
-        jobs = [Job(source, self._place(source, found)) for source in sources]
+        jobs = [Job(source, self._place(source, found)) for source in found.pictures]
         twice = {path for path, times in Counter(job.output for job in jobs).items() if times > 1}
         # photo.jpg and photo.png both become .png: the old ending tells them apart.
         jobs = [
@@ -95,7 +116,7 @@ class Destination:
         ]
         places: dict[Path, Path] = {}
         for job in jobs:
-            if not self.in_place and _is_same(job.output, job.source):
+            if not (self.in_place or job.problem) and _is_same(job.output, job.source):
                 raise KddnError(
                     f"{job.source} would be replaced by its result; name another `output`, "
                     "or say `in_place`"
@@ -106,12 +127,15 @@ class Destination:
                     f"{other} and {job.source} would both become {job.output}; "
                     "use {folder} and {stem} in `output`"
                 )
-        return jobs
+        return [
+            *jobs,
+            *(Job(path, path, problem=cause) for path, cause in found.unreadable.items()),
+        ]
 
     def _place(self, source: Path, found: "Found") -> Path:
         if self.in_place:
             return source
-        ending = f".{self.format.lstrip('.')}" if self.format else source.suffix
+        ending = self._ending(source)
         if not self.output:
             return source.with_name(f"{source.stem}{self.suffix}{ending}")
         if self._placeholders():
@@ -120,15 +144,23 @@ class Destination:
                     folder=source.parent, stem=source.stem, suffix=ending, model=self.model
                 )
             )
-        output = Path(self.output)
+        output = Path(self._folder)
         if found.single and not (output.is_dir() or self.output.endswith(("/", os.sep))):
             return output.with_suffix(ending) if self.format else output
         return output / Path(os.path.relpath(source, found.base)).with_suffix(ending)
 
+    def _ending(self, source: Path) -> str:
+        """That of a result: another format is for the pictures or for the videos, not for both."""
+        ending = f".{self.format.lstrip('.')}" if self.format else source.suffix
+        return ending if is_video(Path(ending.lower())) == is_video(source) else source.suffix
+
 
 def _is_same(one: Path, other: Path) -> bool:
     """Whether two paths lead to one file, whatever they are written like."""
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
+    try:
+        return one == other or one.samefile(other)
+    except OSError:  # one of them is not there, or not to be seen
+        return False
 
 
 @dataclass(frozen=True)
@@ -140,10 +172,16 @@ class Found:
     """The deepest folder that all arguments lie in."""
     single: bool
     """Whether one file was asked for by its name."""
+    unreadable: dict[Path, str] = field(default_factory=dict)
+    """Folders that could not be looked into, and why."""
 
 
 def find(
-    arguments: Sequence[str], destination: Destination | None = None, *, recursive: bool = False
+    arguments: Sequence[str],
+    destination: Destination | None = None,
+    *,
+    recursive: bool = False,
+    listed: bool = False,
 ) -> Found:
     """Find picture files by files, folders and glob patterns.
 
@@ -155,63 +193,95 @@ def find(
         arguments: Files, folders and patterns.
         destination: Where results go, by which they are told.
         recursive: Whether to go into the folders of folders.
+        listed: Whether the arguments come from a list, so that even one goes to a folder.
 
     Raises:
-        KddnError: If a pattern matches nothing, there is no picture at all, or a folder cannot be
-            read.
+        KddnError: If a pattern matches nothing, or there is no picture at all.
     """
     destination = destination or Destination()
     pictures: list[Path] = []
     bases: list[Path] = []
+    unreadable: dict[Path, str] = {}
     for argument in arguments:
         path = Path(argument)
-        if path.is_dir():
-            pictures += pictures_of(path, destination, recursive=recursive)
+        if os.path.isdir(path):  # noqa: PTH112 - which does not mind what may not be seen
+            pictures += pictures_of(path, destination, recursive=recursive, unreadable=unreadable)
             bases.append(path)
-        elif path.exists() or not glob.has_magic(argument):
+        elif os.path.lexists(path) or not glob.has_magic(argument):
             pictures.append(path)
             bases.append(path.parent)
         else:
-            found = glob.glob(argument, recursive=True)  # noqa: PTH207 - absolute ones too
-            matches = sorted(Path(match) for match in found)
-            matching = [
-                match
-                for match in matches
-                if match.is_file() and not destination.is_result(match, _fixed_part(argument))
-            ]
-            if not matching:
-                raise KddnError(f"{argument} matches no file but earlier results")
+            matching = _matches(argument, destination)
             pictures += matching
             bases += [match.parent for match in matching]
     unique = list(dict.fromkeys(pictures))
-    if not unique:
+    if not unique and not unreadable:
         hint = "" if recursive else "; say `recursive` for those in their folders"
         raise KddnError(f"there are no pictures in {', '.join(arguments)}{hint}")
     try:
         base = Path(os.path.commonpath([_absolute(base) for base in bases]))
     except ValueError as error:  # several drives
         raise KddnError(f"the pictures have no folder in common ({error})") from error
-    single = len(arguments) == 1 and unique == [Path(arguments[0])]
-    return Found(unique, base, single)
+    single = not listed and len(arguments) == 1 and unique == [Path(arguments[0])]
+    return Found(unique, base, single, unreadable)
 
 
-def pictures_of(folder: Path, destination: Destination, *, recursive: bool) -> Iterator[Path]:
-    """Pictures and videos of a folder by name, without hidden files and results.
+def _matches(pattern: str, destination: Destination) -> list[Path]:
+    """The files that a pattern matches, but for earlier results.
 
     Raises:
-        KddnError: If the folder cannot be read.
+        KddnError: If it matches none.
+    """
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - absolute ones too
+    matching = [
+        match
+        for match in sorted(Path(match) for match in found)
+        if match.is_file() and not destination.is_result(match, _fixed_part(pattern))
+    ]
+    if not matching:
+        raise KddnError(f"{pattern} matches no file but earlier results")
+    return matching
+
+
+def pictures_of(
+    folder: Path,
+    destination: Destination,
+    *,
+    recursive: bool,
+    unreadable: dict[Path, str] | None = None,
+) -> Iterator[Path]:
+    """Pictures and videos of a folder by name, without hidden files and results.
+
+    Args:
+        folder: Where to look.
+        destination: Where results go, by which they are told.
+        recursive: Whether to go into its folders, but not through links to others.
+        unreadable: Gets the folders that cannot be looked into, and why.
     """
     endings = files.readable_endings() | set(CONTAINERS)
-    try:
-        inside = sorted(folder.rglob("*") if recursive else folder.iterdir())
-    except OSError as error:
-        raise KddnError(f"{folder} cannot be read ({error.strerror})") from error
-    for path in inside:
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() not in endings or hidden or destination.is_result(path, folder):
-            continue
-        if path.is_file():
+
+    def note(error: OSError) -> None:
+        if unreadable is not None:
+            unreadable[Path(error.filename)] = f"the folder cannot be read ({error.strerror})"
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    for path in sorted(found):
+        wanted = path.suffix.lower() in endings and not destination.is_result(path, folder)
+        if wanted and _may_be_file(path):
             yield path
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether a path is a file, or may not be looked at, which its row is to say."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -228,14 +298,33 @@ def _absolute(path: Path) -> Path:
 def read_manifest(path: Path) -> list[str]:
     """Picture files that a text file lists, one a line, relative to its own folder.
 
+    UTF-8 or, with its byte-order mark, UTF-16; bytes that are neither stand for themselves, as in
+    names of files. Empty lines do not count, nor do those that begin with `#`, unless there is a
+    file of that name. With bytes of 0 between them, as `find -print0` writes them, names may have
+    anything else in them.
+
     Raises:
         KddnError: If it cannot be read or lists none.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise KddnError(f"{path} cannot be read as a list of files ({error})") from error
-    listed = [str(path.parent / line) for line in lines if line and not line.startswith("#")]
+        content = path.read_bytes()
+    except OSError as error:
+        raise KddnError(f"{path} cannot be read as a list of files ({error.strerror})") from error
+    folder = Path() if path == Path("/dev/stdin") else path.parent
+    if b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return [str(folder / os.fsdecode(name)) for name in content.split(b"\0") if name]
+    listed = [
+        str(folder / name)
+        for line in _text(content).splitlines()
+        if (name := line if os.path.lexists(folder / line) else line.strip())
+        and (not name.startswith("#") or os.path.lexists(folder / name))
+    ]
     if not listed:
         raise KddnError(f"{path} lists no pictures; write one file name a line")
     return listed
+
+
+def _text(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    return os.fsdecode(content.removeprefix(codecs.BOM_UTF8))

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,11 +34,18 @@ class Row:
     """Of a video."""
     held: list[float] | None = None
     """Seconds at which a video's frame was broken, and the one before it was shown on."""
+    lost: list[str] = field(default_factory=list)
+    """What the picture's file said that the result does not, by name."""
     error: str | None = None
 
     def json(self) -> str:
         """As one line."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        text = json.dumps(asdict(self), ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a name of bytes that are no text
+            return json.dumps(asdict(self))
+        return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +121,8 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
     if settings.skip_existing and job.output.exists() and not job.again:
         return blank
+    if job.problem:
+        return replace(blank, status="failed", error=f"{job.source}: {job.problem}")
     began = time.perf_counter()
     one = _video if is_video(job.source) else _picture
     try:
@@ -133,7 +142,7 @@ def _told(error: Exception, source: Path) -> str:
 
 def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
     """Do a picture; what a row says of it."""
-    done = dehazer.process(
+    done = dehazer.file(
         job.source,
         job.output,
         strength=settings.strength,
@@ -142,7 +151,8 @@ def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
     )
     width, height = done.size
     haze = round(done.haze, 4)
-    return {"width": width, "height": height, "haze": haze, "sha256": done.sha256}
+    found = {"haze": haze, "sha256": done.sha256, "lost": list(done.lost)}
+    return {"width": width, "height": height, **found}
 
 
 def _video(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The `kddn` command. Each subcommand is imported only when it is used."""
 
+import io
 import re
 import sys
 
@@ -47,6 +48,9 @@ def as_flags(text: str) -> str:
 
 def main() -> None:
     """Run the command line; errors that a person can mend end it with one line and status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be any bytes
+            stream.reconfigure(errors="surrogateescape")
     try:
         app([PIPE if word == "-" else word for word in sys.argv[1:]])
     except KddnError as error:

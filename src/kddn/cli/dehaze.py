@@ -1,5 +1,6 @@
 """`kddn dehaze`."""
 
+import logging
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from kddn.cli import PIPE, as_flags
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT
+from kddn.io.limits import MAXIMUM_PIXELS
 from kddn.video.dehaze import is_video
 
 Flag = Parameter(negative=())
@@ -39,6 +41,7 @@ def dehaze(
     strength: Annotated[float, Parameter(validator=Number(gte=0, lte=MAXIMUM_STRENGTH))] = 1.0,
     working_size: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     full_resolution: Annotated[bool, Flag] = False,
+    max_pixels: Annotated[int, Parameter(validator=Number(gte=1))] = MAXIMUM_PIXELS,
     model: str = DEFAULT,
     device: str = "auto",
     jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
@@ -68,12 +71,15 @@ def dehaze(
         skip_existing: Leave out pictures that have a result: goes on with a run that was broken
             off.
         recursive: Go into the folders of folders too.
-        manifest: A text file that lists pictures, one a line, relative to its own folder.
+        manifest: A text file that lists pictures, one a line, relative to its own folder; lines
+            that begin with # do not count.
         watch: A folder to watch: pictures that come into it are done once they are fully written,
             until the command is interrupted.
         strength: How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
         working_size: Longest side, in pixels, to estimate haze at; the model's own by default.
         full_resolution: Run the network on all pixels rather than on a small copy: slow.
+        max_pixels: How many pixels a picture may have: a guard against files that claim more than
+            there is memory for.
         model: A model's name, as `kddn models` lists them, or an .onnx file.
         device: auto, cpu, cuda, directml or coreml.
         jobs: Pictures at a time.
@@ -94,7 +100,8 @@ def dehaze(
         raise KddnError(
             "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
         )
-    dehazer = Dehazer(model, device, working_size=working_size)
+    _hush_libraries()
+    dehazer = Dehazer(model, device, working_size=working_size, max_pixels=max_pixels)
     if pictures == [PIPE]:
         _pipe(dehazer, format, strength, full_resolution=full_resolution)
         return
@@ -108,7 +115,9 @@ def dehaze(
     if watch is not None:
         work = watching.watch(watch, destination, recursive=recursive)
     else:
-        work = planned = destination.jobs(find(arguments, destination, recursive=recursive))
+        work = planned = destination.jobs(
+            find(arguments, destination, recursive=recursive, listed=manifest is not None)
+        )
         total = len(planned)
     if in_place and compare:
         raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
@@ -166,6 +175,8 @@ class _Say:
             times = ", ".join(f"{seconds:.2f} s" for seconds in row.held[:5])
             more = f" and {len(row.held) - 5} more" if len(row.held) > 5 else ""
             self.error(f"{row.input}: broken frames at {times}{more}; the one before is shown on")
+        if row.lost:
+            self.error(f"{row.output} is without what its picture had: {', '.join(row.lost)}")
         if row.error is not None:
             self.error(row.error)
         if self.quiet:
@@ -192,6 +203,15 @@ class _Say:
         if not self.quiet and not self.as_json:
             print(path, flush=True)
         return True
+
+
+def _hush_libraries() -> None:
+    """Keep what decoders say about odd files off the terminal: what matters becomes an error."""
+    logging.captureWarnings(True)
+    for name in ("py.warnings", "PIL", "tifffile", "libav"):
+        logger = logging.getLogger(name)
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
 
 
 def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:

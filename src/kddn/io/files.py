@@ -1,34 +1,38 @@
-"""Picture files in and out: whole or not at all, with everything that they say beside pixels."""
+"""Picture files in and out, with everything that they say beside pixels."""
 
 import contextlib
-import glob
 import io
-import os
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from kddn.errors import ImageError
-from kddn.io import high_bit_depth
-from kddn.io.image import Photograph, from_deep, from_pil
+from kddn.io import high_bit_depth, metadata
+from kddn.io.image import Photograph, from_deep, from_pil, orientation
+from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
+from kddn.io.metadata import Metadata
 
 _JPEGS = ("JPEG", "MPO")
 """PIL's names of JPEG, the second with previews or other pictures behind the picture itself."""
 
-_LAYOUT = frozenset(
-    {*range(254, 260), 262, 273, 277, 278, 279, 284, 317, 320, *range(322, 326), 330, 338, 339, 347}
-    | {*range(512, 522), *range(529, 533), ExifTags.Base.InterColorProfile}
-)
-"""TIFF's tags of how pixels are laid out, which only those who write them can know."""
-
 _TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
 """Those that any picture can be written with again."""
+
+# fmt: off
+_RAW = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".k25", ".kdc",
+    ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl",
+    ".sr2", ".srf", ".srw", ".x3f",
+}
+# fmt: on
+"""Endings of cameras' raw files."""
+
+_DNG_VERSION = 50706
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,19 @@ class Opened:
     encode: Callable[[Any, str], bytes]
     """The bytes of a file of a format: from what the photograph rebuilt, with the metadata of this
     one."""
+    metadata: Metadata
+
+    def lost(self, format: str) -> tuple[str, ...]:
+        """What the file says that a result in a format does not, by name."""
+        return (*self.metadata.lost, *self.metadata.cannot_hold(format))
 
 
-def open_picture(source: Path | bytes) -> Opened:
+def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> Opened:
     """Read a picture file, or one in memory, whole.
+
+    Args:
+        source: The file.
+        max_pixels: How many pixels it may have, as its header says.
 
     Raises:
         ImageError: As `read` and `from_pil` do, always with the file's name.
@@ -52,19 +65,30 @@ def open_picture(source: Path | bytes) -> Opened:
     name = str(source) if isinstance(source, Path) else "the picture"
     content = _content(source) if isinstance(source, Path) else source
     try:
-        found = high_bit_depth.read(content)
-        if found is not None:
-            return Opened(from_deep(found.pixels), found.format, found.encode)
-        image = read(content, name)
-        image.info["lossless"] = _is_lossless_webp(content)
-        return Opened(
-            from_pil(image),
-            "JPEG" if image.format in _JPEGS else image.format or "PNG",
-            lambda clear, as_format: encode(clear, image, as_format),
-        )
+        _refuse_raw(source, content)
+        deep = high_bit_depth.read(content, max_pixels)
+        if deep is not None:
+            photograph = from_deep(deep.pixels, has_alpha=deep.has_alpha)
+            return Opened(photograph, deep.metadata.format, deep.encode, deep.metadata)
+        return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
         raise ImageError(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def _open(image: Image.Image, content: bytes) -> Opened:
+    said = metadata.read(image, content)
+    kind = "JPEG" if image.format in _JPEGS else image.format or "PNG"
+    quality = _quality(image, content)
+    turned = orientation(image) > 4
+    photograph = from_pil(image)
+    height, width = photograph.pixels.shape[:2]
+    said = said.upright(width, height, turned=turned)
+
+    def encode_like(clear: Image.Image, as_format: str) -> bytes:
+        return encode(clear, as_format, said, quality)
+
+    return Opened(photograph, kind, encode_like, said)
 
 
 def _content(path: Path) -> bytes:
@@ -76,26 +100,62 @@ def _content(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be opened ({error.strerror})") from error
 
 
-def read(source: Path | bytes, name: str | None = None) -> Image.Image:
-    """Open a picture file, or one in memory.
+def _refuse_raw(source: Path | bytes, content: bytes) -> None:
+    """See that it is no camera's raw file, of which Pillow would take the thumbnail.
 
     Raises:
-        ImageError: If it is missing, no picture, too large, or has several frames.
+        ImageError: If it is.
+    """
+    ending = source.suffix.lower() if isinstance(source, Path) else ""
+    if ending in _RAW or content[8:10] == b"CR" or content[4:12] == b"ftypcrx ":
+        raise ImageError("this is a camera's raw file; develop it first, to a 16-bit TIFF at best")
+
+
+def read(
+    source: Path | bytes, name: str | None = None, *, max_pixels: int = MAXIMUM_PIXELS
+) -> Image.Image:
+    """Open a picture file, or one in memory.
+
+    Args:
+        source: The file.
+        name: What to call it.
+        max_pixels: How many pixels it may have.
+
+    Raises:
+        ImageError: If it is missing, no picture, a camera's raw file, too large, or has several
+            frames.
     """
     name = name or (str(source) if isinstance(source, Path) else "the picture")
     _register_heif()
     try:
-        image = Image.open(source if isinstance(source, Path) else io.BytesIO(source))
+        image = open_image(source if isinstance(source, Path) else io.BytesIO(source))
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist") from None
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture in a known format") from None
-    except (OSError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise ImageError(f"{name} cannot be opened ({error})") from error
-    if getattr(image, "n_frames", 1) > 1 and image.format not in _JPEGS:
+    except Exception as error:  # what damaged headers make Pillow's readers raise
+        raise ImageError(f"{name} is damaged or cut short ({type(error).__name__})") from error
+    try:
+        check_size(*image.size, max_pixels)
+        tags = getattr(image, "tag_v2", {})
+        if _DNG_VERSION in tags:
+            _refuse_raw(Path("it.dng"), b"")
+        if _has_several(image):
+            raise ImageError("it has several frames; split it into single pictures first")
+    except ImageError as error:
         image.close()
-        raise ImageError(f"{name} has several frames; split it into single pictures first")
+        raise ImageError(f"{name}: {error}") from error
     return image
+
+
+def _has_several(image: Image.Image) -> bool:
+    """Whether a file holds pictures beside the first that are no smaller copies of it."""
+    if image.format == "TIFF":
+        _, *others = metadata.kinds_of_pages(image)
+        return not all(metadata.is_overview(kind) for kind in others)
+    return getattr(image, "n_frames", 1) > 1 and image.format not in _JPEGS
 
 
 @cache
@@ -107,51 +167,51 @@ def _register_heif() -> None:
         register_heif_opener()
 
 
-def encode(image: Image.Image, source: Image.Image, format: str) -> bytes:
-    """The bytes of a picture file, with the source's metadata and, for JPEG, its quality.
+def encode(
+    image: Image.Image,
+    format: str,
+    said: Metadata | None = None,
+    quality: dict[str, dict[str, Any]] | None = None,
+) -> bytes:
+    """The bytes of a picture file.
 
     Args:
-        image: What to encode.
-        source: Where metadata and quality come from.
+        image: What to encode; it loses its own metadata.
         format: PIL's name of the format.
+        said: What the file says beside pixels.
+        quality: Pillow's options by format, where they are not those for a new picture.
 
     Raises:
         ImageError: If the format cannot hold the picture.
     """
-    options: dict[str, Any] = {
-        key: source.info[key] for key in ("icc_profile", "dpi", "xmp") if source.info.get(key)
-    }
-    exif = source.getexif()
-    for tag in (ExifTags.Base.Orientation, *_LAYOUT):  # the orientation has been applied
-        exif.pop(tag, None)
-    if exif:
-        options["exif"] = exif
-    if format == "JPEG":
-        options |= _jpeg_quality(source)
-    elif format == "WEBP":
-        options |= {"lossless": source.info.get("lossless", False), "quality": 95}
-    elif format == "TIFF" and source.info.get("compression") not in (None, *_TIFF_COMPRESSIONS):
-        options["compression"] = "tiff_adobe_deflate"
-    elif format == "PNG" and "xmp" in options:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt(
-            "XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace")
-        )
+    said = said or Metadata()
+    options: dict[str, dict[str, Any]] = {"JPEG": _JPEG, "WEBP": _WEBP} | (quality or {})
+    image.info = {}
     buffer = io.BytesIO()
     try:
-        image.save(buffer, format, **options)
+        image.save(buffer, format, **said.options(format), **options.get(format, {}))
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise ImageError(f"{format} cannot hold a picture of mode {image.mode}: {error}") from error
-    return buffer.getvalue()
+    return said.finish(buffer.getvalue(), format)
 
 
-def _jpeg_quality(source: Image.Image) -> dict[str, Any]:
-    if source.format not in _JPEGS:
-        return {"quality": 95, "subsampling": "4:4:4"}
-    quality: dict[str, Any] = {"qtables": source.quantization}  # type: ignore[attr-defined]
-    if (subsampling := JpegImagePlugin.get_sampling(source)) >= 0:
-        quality["subsampling"] = subsampling
-    return quality
+_JPEG: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"}
+_WEBP: dict[str, Any] = {"lossless": False, "quality": 95}
+
+
+def _quality(image: Image.Image, content: bytes) -> dict[str, dict[str, Any]]:
+    """How to write a picture as well as it was."""
+    if image.format in _JPEGS:
+        jpeg: dict[str, Any] = {"qtables": image.quantization}  # type: ignore[attr-defined]
+        if (subsampling := JpegImagePlugin.get_sampling(image)) >= 0:
+            jpeg["subsampling"] = subsampling
+        return {"JPEG": jpeg}
+    if image.format == "WEBP":
+        return {"WEBP": {**_WEBP, "lossless": _is_lossless_webp(content)}}
+    if image.format == "TIFF" and (compression := image.info.get("compression")):
+        known = compression in _TIFF_COMPRESSIONS
+        return {"TIFF": {"compression": compression if known else "tiff_adobe_deflate"}}
+    return {}
 
 
 def _is_lossless_webp(content: bytes) -> bool:
@@ -173,68 +233,22 @@ def format_of(path: Path) -> str:
     Raises:
         ImageError: If the ending is unknown.
     """
-    _register_heif()
-    name = Image.registered_extensions().get(path.suffix.lower())
+    name = _known_formats().get(path.suffix.lower())
     if name is None or name not in Image.SAVE:
-        raise ImageError(f"{path}: no picture format ends in {path.suffix!r}; use .jpg or .png")
+        raise ImageError(
+            f"{path}: no picture format ends in {path.suffix!r}; use .jpg or .png, or for a folder "
+            f"{path}/"
+        )
     return name
 
 
 def readable_endings() -> set[str]:
     """The endings, such as `.jpg`, of the files that can be read and written again."""
-    _register_heif()
-    known = Image.registered_extensions().items()
+    known = _known_formats().items()
     return {ending for ending, name in known if name in Image.OPEN and name in Image.SAVE}
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Make sure that a result may be written there.
-
-    Raises:
-        ImageError: If the file exists and may not be overwritten.
-    """
-    if path.exists() and not overwrite:
-        raise ImageError(
-            f"{path} exists already; remove it, ask to overwrite, or name another output"
-        )
-
-
-def write(content: bytes, path: Path, *, overwrite: bool) -> None:
-    """Write a file whole or not at all: under another name first.
-
-    What a process that was killed left unfinished of the same file is removed.
-
-    Raises:
-        ImageError: If it exists and may not be overwritten, or cannot be written.
-    """
-    check_free(path, overwrite=overwrite)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path)
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise ImageError(f"{path} cannot be written ({error.strerror})") from error
-
-
-def remove_abandoned(path: Path) -> None:
-    """Remove what processes that are gone left unfinished of a file."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        process = part.name.removeprefix(f".{path.name}.").split("-")[0]
-        if process.isdigit() and not _is_running(int(process)):
-            part.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    if os.name != "posix":  # where asking would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+def _known_formats() -> dict[str, str]:
+    """PIL's names of formats, by the endings of files."""
+    _register_heif()
+    return Image.registered_extensions()

@@ -1,10 +1,8 @@
 """Colour pictures of more than 8 bits a channel, which Pillow would cut down: PNG and TIFF."""
 
 import io
-import struct
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,101 +10,92 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from kddn.errors import ImageError
+from kddn.io import metadata
+from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
+from kddn.io.metadata import Metadata
 
 Pixels = NDArray[Any]
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-_KEPT_CHUNKS = (b"sRGB", b"gAMA", b"cHRM", b"iCCP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME")
-_XMP, _ICC, _ORIENTATION = 700, 34675, 274
-_KEPT_TAGS = {270: "s", 271: "s", 272: "s", 306: "s", 315: "s", 33432: "s", _XMP: "B"}
-"""Description, maker, model, date, artist, copyright and XMP, with their types."""
+_PROFILE = 34675
+_ALPHA = {1: "assocalpha", 2: "unassalpha"}
+"""TIFF's kinds of a further sample that are transparency; others are no one's."""
 
 
 @dataclass(frozen=True)
 class DeepPicture:
-    """A deep picture taken out of its file, upright."""
+    """A picture of a high bit depth taken out of its file, upright."""
 
     pixels: Pixels
-    """`h w` or `h w c` with 2, 3 or 4 channels; uint16 or float."""
-    format: str
-    """PNG or TIFF."""
-    chunks: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """What a PNG says beside its pixels."""
-    tags: dict[int, Any] = field(default_factory=dict)
-    """What a TIFF says beside its pixels."""
-    profile: bytes | None = None
-    """The ICC profile."""
-    dpi: tuple[float, float] | None = None
-    exif: bytes | None = None
-    """EXIF of a PNG, without orientation."""
+    """`h w` or `h w c` with 2, 3 or 4 channels; uint16 or float. Alpha is straight."""
+    metadata: Metadata
+    extra: str = "unassalpha"
+    """What the last of 2 or 4 channels is: `unassalpha`, `assocalpha` or `unspecified`."""
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is transparency."""
+        return (
+            self.pixels.ndim == 3
+            and self.pixels.shape[2] in (2, 4)
+            and self.extra in _ALPHA.values()
+        )
 
     def encode(self, clear: Pixels, format: str) -> bytes:
-        """A file of other pixels with the same metadata.
+        """A file of other pixels, with the same metadata.
 
         Args:
             clear: As `pixels`.
             format: PNG and TIFF keep the depth (PNG has 16 bits at most), others get 8 bits.
+
+        Raises:
+            ImageError: If the format cannot hold the picture.
         """
         if format == "PNG":
-            return self._png(clear)
-        if format == "TIFF":
-            return self._tiff(clear)
+            if clear.dtype != np.uint16:
+                clear = (clear * 65535).round().astype(np.uint16)
+            content: bytes = _codecs().png_encode(np.ascontiguousarray(clear))
+        elif format == "TIFF":
+            content = self._tiff(clear)
+        else:
+            content = self._shallow(clear, format)
+        return self.metadata.finish(content, format)
+
+    def _shallow(self, clear: Pixels, format: str) -> bytes:
         maximum = 65535 if clear.dtype == np.uint16 else 1
         shallow = Image.fromarray((clear / maximum * 255).round().astype(np.uint8))
         if format == "JPEG" and shallow.mode in ("RGBA", "LA"):
             raise ImageError("JPEG has no transparency; write PNG, TIFF or WebP")
-        buffer = io.BytesIO()
-        options: dict[str, Any] = {"icc_profile": self.profile} if self.profile else {}
-        options |= {"dpi": self.dpi} if self.dpi else {}
+        options = self.metadata.options(format)
         options |= {"quality": 95, "subsampling": "4:4:4"} if format == "JPEG" else {}
-        options |= {"exif": self.exif} if self.exif else {}
+        buffer = io.BytesIO()
         try:
             shallow.save(buffer, format, **options)
         except (OSError, ValueError, KeyError) as error:
             raise ImageError(f"{format} cannot hold a picture like this ({error})") from error
         return buffer.getvalue()
 
-    def _png(self, clear: Pixels) -> bytes:
-        if clear.dtype != np.uint16:
-            clear = (clear * 65535).round().astype(np.uint16)
-        content: bytes = _codecs().png_encode(np.ascontiguousarray(clear))
-        chunks = list(self.chunks)
-        if self.format != "PNG":
-            if self.profile:
-                chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(self.profile)))
-            if self.dpi:
-                metres = [round(dots / 0.0254) for dots in self.dpi]
-                chunks.append((b"pHYs", struct.pack(">IIB", *metres, 1)))
-        after_header = len(_PNG) + 25
-        extra = b"".join(_chunk(kind, data) for kind, data in chunks)
-        return content[:after_header] + extra + content[after_header:]
-
     def _tiff(self, clear: Pixels) -> bytes:
         import tifffile
 
         _codecs()  # tifffile compresses with them
-        buffer = io.BytesIO()
-        grey = clear.ndim == 2 or clear.shape[2] == 2
-        alpha = clear.ndim == 3 and clear.shape[2] in (2, 4)
-        tags = [
-            (code, kind, 0 if kind == "s" else len(self.tags[code]), self.tags[code], True)
-            for code, kind in _KEPT_TAGS.items()
-            if code in self.tags
-        ]
+        gray = clear.ndim == 2 or clear.shape[2] == 2
+        if self.has_alpha and self.extra == "assocalpha":
+            clear = premultiplied(clear)
         options: dict[str, Any] = {}
-        if self.dpi:
-            options = {"resolution": self.dpi, "resolutionunit": "INCH"}
+        if self.metadata.dpi:
+            options = {"resolution": self.metadata.dpi, "resolutionunit": "INCH"}
+        buffer = io.BytesIO()
         tifffile.imwrite(
             buffer,
             clear,
-            photometric="minisblack" if grey else "rgb",
+            photometric="minisblack" if gray else "rgb",
             planarconfig="contig" if clear.ndim == 3 else None,
-            extrasamples=["unassalpha"] if alpha else None,
+            extrasamples=[self.extra] if clear.ndim == 3 and clear.shape[2] in (2, 4) else None,
             compression="deflate",
             predictor=True,
-            iccprofile=self.profile,
-            extratags=tags,
+            iccprofile=self.metadata.profile or None,
+            extratags=self.metadata.tiff_tags(),
             metadata=None,
             software=False,
             **options,
@@ -114,73 +103,123 @@ class DeepPicture:
         return buffer.getvalue()
 
 
-def read(content: bytes) -> DeepPicture | None:
-    """Take a deep colour picture out of its file; None for files that Pillow reads whole.
+def premultiplied(pixels: Pixels) -> Pixels:
+    """Colours times the alpha behind them, in [0, 1]."""
+    maximum = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    colours, alpha = pixels[..., :-1], pixels[..., -1:]
+    product = colours.astype(np.float64) * alpha / maximum
+    return np.concatenate([_rounded(product, pixels.dtype), alpha], axis=2)
+
+
+def straight(pixels: Pixels) -> Pixels:
+    """The other way: colours as they are behind the transparency."""
+    maximum = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+    colours, alpha = pixels[..., :-1].astype(np.float64), pixels[..., -1:]
+    quotient = np.divide(colours * maximum, alpha, out=np.zeros_like(colours), where=alpha > 0)
+    return np.concatenate([_rounded(quotient.clip(0, maximum), pixels.dtype), alpha], axis=2)
+
+
+def _rounded(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    return (np.rint(values) if dtype.kind == "u" else values).astype(dtype)
+
+
+def read(content: bytes, max_pixels: int = MAXIMUM_PIXELS) -> DeepPicture | None:
+    """Take a picture of a high bit depth out of its file; None for files that Pillow reads whole.
+
+    Args:
+        content: The file.
+        max_pixels: How many pixels it may have, as its header says.
 
     Raises:
-        ImageError: If it is one but damaged, has several pages, or the libraries are missing.
+        ImageError: If it is one but damaged, too large, has several pages, or the libraries are
+            missing.
     """
     try:
-        if content.startswith(_PNG):
-            return _read_png(content)
+        if content.startswith(metadata.PNG):
+            return _read_png(content, max_pixels)
         if content.startswith(_TIFF):
-            return _read_tiff(content)
-    except ImageError:
+            return _read_tiff(content, max_pixels)
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # the libraries' own errors share no base class
-        raise ImageError(f"its pixels cannot be read ({error})") from error
+        raise ImageError(f"it is damaged or cut short ({type(error).__name__})") from error
     return None
 
 
-def _read_png(content: bytes) -> DeepPicture | None:
-    depth, colour = content[24:26]
-    if depth < 16 or colour == 0:  # Pillow keeps 16-bit grey
+def _read_png(content: bytes, max_pixels: int) -> DeepPicture | None:
+    header = content[16:26]
+    if len(header) < 10 or header[8] < 16 or header[9] == 0:  # Pillow keeps 16-bit gray
         return None
+    width, height = (int.from_bytes(header[place : place + 4], "big") for place in (0, 4))
+    check_size(width, height, max_pixels)
     pixels: Pixels = _codecs().png_decode(content)
-    with Image.open(io.BytesIO(content)) as shallow:
-        exif, profile = shallow.getexif(), shallow.info.get("icc_profile")
-        dpi = shallow.info.get("dpi")
-    orientation = exif.pop(ExifTags.Base.Orientation, 1)
-    chunks = [(kind, data) for kind, data in _chunks(content) if kind in _KEPT_CHUNKS]
-    said = exif.tobytes() if exif else None
-    if said:
-        chunks.append((b"eXIf", said.removeprefix(b"Exif\0\0")))
-    turned = _turn(pixels, orientation)
-    return DeepPicture(turned, "PNG", chunks, profile=profile, dpi=dpi, exif=said)
+    with open_image(io.BytesIO(content)) as shallow:
+        said = metadata.read(shallow, content)
+    return _upright(pixels, said)
 
 
-def _read_tiff(content: bytes) -> DeepPicture | None:
+def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
     if not _tiff_is_deep(content):
         return None
     _codecs()
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(content)) as file:
-        if len(file.pages) > 1:
-            raise ImageError("it has several pages; split it into single pictures first")
+        if len(file.pages) == 0:
+            raise ImageError("it is damaged or cut short (no page in it)")
         page = file.pages.first
+        kinds = [int(getattr(other, "subfiletype", 0)) for other in file.pages[1:]]
+        if not all(map(metadata.is_overview, kinds)):
+            raise ImageError("it has several pages; split it into single pictures first")
+        check_size(page.imagewidth, page.imagelength, max_pixels)
+        _check_kind(page)
         pixels = page.asarray()
         tags = {tag.code: tag.value for tag in page.tags.values()}
+        extra = [int(kind) for kind in page.extrasamples]
+        big, order, place = file.is_bigtiff, file.byteorder, page.offset
+        overviews = ("overviews",) * bool(kinds)
         if page.axes == "SYX":  # planes apart
             pixels = np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    if pixels.ndim > 3:
+        raise ImageError("a TIFF of several pictures in depth is not handled; split it first")
+    exif = Image.Exif()
+    exif.bigtiff, exif.endian = big, order
+    exif.load_from_fp(io.BytesIO(content), place)
+    profile = tags.get(_PROFILE) or b""
+    said = metadata.tiff(metadata.read_whole(exif), profile, _tiff_dpi(tags), overviews)
+    kind = _ALPHA.get(extra[0], "unspecified") if extra else "unassalpha"
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return _upright(straight(pixels) if kind == "assocalpha" else pixels, said, kind)
+
+
+def _check_kind(page: Any) -> None:
+    """See that pixels are of a kind that is handled.
+
+    Raises:
+        ImageError: If not.
+    """
+    import tifffile
+
     if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
         kind = tifffile.PHOTOMETRIC(page.photometric).name
-        raise ImageError(f"a deep TIFF of kind {kind} is not handled; make it RGB or grey")
-    if pixels.dtype not in (np.uint16, np.float16, np.float32, np.float64) or pixels.ndim > 3:
-        raise ImageError(f"a TIFF of {pixels.dtype} is not handled; make it uint16 or float")
-    return DeepPicture(
-        _turn(pixels, tags.get(_ORIENTATION, 1)),
-        "TIFF",
-        tags=tags,
-        profile=tags.get(_ICC),
-        dpi=_tiff_dpi(tags),
-    )
+        raise ImageError(f"a deep TIFF of kind {kind} is not handled; make it RGB or gray")
+    if page.dtype not in (np.uint16, np.float16, np.float32, np.float64):
+        raise ImageError(f"a TIFF of {page.dtype} is not handled; make it uint16 or float")
+
+
+def _upright(pixels: Pixels, said: Metadata, extra: str = "unassalpha") -> DeepPicture:
+    exif = said.exif
+    orientation = exif.get(ExifTags.Base.Orientation, 1) if exif is not None else 1
+    turn = _TURNS.get(orientation)
+    upright = pixels if turn is None else np.ascontiguousarray(turn(pixels))
+    height, width = upright.shape[:2]
+    return DeepPicture(upright, said.upright(width, height, turned=orientation > 4), extra)
 
 
 def _tiff_is_deep(content: bytes) -> bool:
     """Whether a TIFF has samples of more than 8 bits that Pillow would cut down or not read."""
     try:
-        with Image.open(io.BytesIO(content)) as shallow:
+        with open_image(io.BytesIO(content)) as shallow:
             bits = shallow.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
             return max(bits) > 8 and not shallow.mode.startswith("I;16")
     except OSError:
@@ -194,7 +233,7 @@ def _tiff_dpi(tags: dict[int, Any]) -> tuple[float, float] | None:
     if unit is None:
         return None
     (x, per_x), (y, per_y) = tags[282], tags[283]
-    return (x / per_x * unit, y / per_y * unit) if per_x and per_y else None
+    return (x / per_x * unit, y / per_y * unit) if x and y and per_x and per_y else None
 
 
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
@@ -207,23 +246,6 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     8: np.rot90,
 }
 """What makes pixels upright, by EXIF's orientation."""
-
-
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    turn = _TURNS.get(int(orientation))
-    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
-
-
-def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    place = len(_PNG)
-    while place + 8 <= len(content):
-        (length,) = struct.unpack(">I", content[place : place + 4])
-        yield content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
-        place += 12 + length
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _codecs() -> Any:

@@ -6,14 +6,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from kddn.errors import ImageError
 
 Pixels = NDArray[Any]
 
-_WITHOUT_ALPHA = {"RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB", "L": "L", "LA": "L", "CMYK": "CMYK"}
-"""Modes worked on, and what they are without alpha. Others are converted to one of these first."""
+_WORKED_ON = {
+    **dict.fromkeys(("RGB", "RGBX", "YCbCr"), "RGB"),
+    **dict.fromkeys(("RGBA", "RGBa"), "RGBA"),
+    **dict.fromkeys(("L", "1"), "L"),
+    **dict.fromkeys(("LA", "La"), "LA"),
+    "CMYK": "CMYK",
+}
+"""Modes, and what they are converted to. Palettes become RGB or RGBA."""
+
+_PREMULTIPLIED = {"RGBa", "La"}
+
+_COARSE = 256
+"""Longest side, in pixels, of the grid that invisible colours are made up on."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,8 @@ class Photograph:
     """A picture taken apart: RGB pixels for the networks, and how to put it together again."""
 
     pixels: Pixels
-    """Upright RGB, `h w 3`."""
+    """Upright RGB, `h w 3`. Colours that no one sees, behind full transparency, are made up from
+    those around them."""
     maximum: float
     """What stands for white: 255, 65535 or 1."""
     rebuild: Callable[[Pixels], Any]
@@ -79,15 +91,18 @@ def from_tensor(tensor: Any) -> Photograph:
 def from_array(array: Pixels) -> Photograph:
     """Take apart an array: `h w`, `h w 1`, `h w 3` or `h w 4`; uint8, uint16 or float in [0, 1].
 
-    Alpha, the fourth channel, is kept as it is. Grey comes back as grey.
+    Alpha, the fourth channel, is kept as it is. Gray comes back as gray, and any byte order as what
+    it was.
 
     Raises:
         ImageError: If shape or dtype are others, or a value is not finite.
     """
+    if not array.dtype.isnative:
+        inner = from_array(array.astype(array.dtype.newbyteorder("=")))
+        return _then(inner, lambda clear: clear.astype(array.dtype))
     maximum = _maximum(array)
     if array.ndim == 2:
-        inner = from_array(array[..., None])
-        return Photograph(inner.pixels, maximum, lambda pixels: inner.rebuild(pixels)[..., 0])
+        return _then(from_array(array[..., None]), lambda clear: clear[..., 0])
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ImageError(
             f"an image array must be h w, h w 1, h w 3 or h w 4 and not empty; this is "
@@ -96,11 +111,13 @@ def from_array(array: Pixels) -> Photograph:
     if array.shape[2] == 1:
         return Photograph(np.repeat(array, 3, axis=2), maximum, _mean_of_channels)
     if array.shape[2] == 4:
-        alpha = array[..., 3:]
-        return Photograph(
-            array[..., :3], maximum, lambda pixels: np.concatenate([pixels, alpha], axis=2)
-        )
+        return _with_alpha(array, maximum)
     return Photograph(array, maximum, lambda pixels: pixels)
+
+
+def _then(inner: Photograph, last: Callable[[Any], Any]) -> Photograph:
+    """One more step at the end of putting together."""
+    return Photograph(inner.pixels, inner.maximum, lambda pixels: last(inner.rebuild(pixels)))
 
 
 def _maximum(array: Pixels) -> float:
@@ -127,32 +144,115 @@ def _mean_of_channels(pixels: Pixels) -> Pixels:
     return mean.astype(pixels.dtype)
 
 
+def _with_alpha(array: Pixels, maximum: float) -> Photograph:
+    """Take apart `h w 4`: what is behind full transparency has no say, and comes back as it was."""
+    colours, alpha = array[..., :3], array[..., 3:]
+    seen = alpha[..., 0] > 0
+    if seen.all() or not seen.any():
+        return Photograph(colours, maximum, lambda pixels: np.concatenate([pixels, alpha], axis=2))
+
+    def rebuild(pixels: Pixels) -> Pixels:
+        return np.concatenate([np.where(seen[..., None], pixels, colours), alpha], axis=2)
+
+    return Photograph(_made_up(colours, seen), maximum, rebuild)
+
+
+def _made_up(colours: Pixels, seen: NDArray[np.bool_]) -> Pixels:
+    """Colours `h w 3` with those not seen made up from what is seen around them."""
+    step = -(-max(seen.shape) // _COARSE)
+    weight = seen[::step, ::step, None].astype(np.float32)
+    if not weight.any():  # what is seen lies between the grid's points
+        return np.where(seen[..., None], colours, colours[seen].mean(0).astype(colours.dtype))
+    coarse = _spread(colours[::step, ::step] * weight, weight).astype(colours.dtype)
+    height, width = seen.shape
+    wide = coarse.repeat(step, axis=0)[:height].repeat(step, axis=1)[:, :width]
+    return np.where(seen[..., None], colours, wide)
+
+
+def _spread(weighted: Pixels, weight: Pixels) -> Pixels:
+    """Weighted means of `h w c`, and where there is no weight, of wider and wider squares."""
+    if weight.all():
+        return weighted / weight
+    odd = [(0, side % 2) for side in weight.shape[:2]] + [(0, 0)]
+    halves = []
+    for x in (weighted, weight):
+        even = np.pad(x, odd)
+        height, width, channels = even.shape
+        halves.append(even.reshape(height // 2, 2, width // 2, 2, channels).sum((1, 3)))
+    wide = _spread(*halves).repeat(2, axis=0).repeat(2, axis=1)
+    wide = wide[: weight.shape[0], : weight.shape[1]]
+    return np.where(weight > 0, weighted / np.maximum(weight, 1e-9), wide)
+
+
 def from_pil(image: Image.Image) -> Photograph:
     """Take apart a PIL image, turned upright if its EXIF says so.
 
-    RGB, RGBA, L, LA, CMYK and 16-bit grey come back in their mode; palettes come back as RGB or
-    RGBA, and 1-bit images as L, since theirs cannot hold the new colours.
+    RGB, RGBA, L, LA, CMYK, premultiplied modes and 16-bit gray come back in their mode; palettes
+    come back as RGB or RGBA, and 1-bit images as L, since theirs cannot hold the new colours.
 
     Raises:
         ImageError: If its pixels cannot be read, or the mode cannot be handled.
     """
     source = upright(image)
     if source.mode.startswith("I;16"):
-        return _rebuilt_by(from_array(np.asarray(source, np.uint16)), source, Image.fromarray)
-    mode = _workable_mode(source)
-    if mode is None:
+        photograph = _then(from_array(np.asarray(source, np.uint16)), Image.fromarray)
+    elif (mode := _workable_mode(source)) is None:
         raise ImageError(f"mode {source.mode!r} is not handled; convert it to RGB first")
-    converted = source.convert(mode)
-    alpha = converted.getchannel("A") if mode in ("RGBA", "LA") else None
-    rgb = np.asarray(converted.convert("RGB"))
+    elif mode == "CMYK":
+        photograph = _from_inks(np.asarray(source))
+    else:
+        photograph = _from_mode(source, mode)
+    info, kind = dict(source.info), source.format
+    info.pop("transparency", None)  # a colour's or a palette's; alpha holds it now
 
-    def rebuild(pixels: Pixels) -> Image.Image:
-        clear = Image.fromarray(pixels).convert(_WITHOUT_ALPHA[mode])
-        if alpha is not None:
-            clear.putalpha(alpha)
+    def say_the_same(clear: Image.Image) -> Image.Image:
+        clear.info = dict(info)
+        clear.format = kind
         return clear
 
-    return _rebuilt_by(from_array(rgb), source, rebuild)
+    return _then(photograph, say_the_same)
+
+
+def _from_mode(source: Image.Image, mode: str) -> Photograph:
+    """Take apart what can be converted to RGB or RGBA and back."""
+    back = source.mode if source.mode in _PREMULTIPLIED else mode
+    wide = "RGBA" if mode in ("RGBA", "LA") else "RGB"
+    for step in dict.fromkeys((mode, wide)):
+        source = source if source.mode == step else source.convert(step)
+
+    def narrow(clear: Pixels) -> Image.Image:
+        picture = Image.fromarray(clear)
+        for step in (mode, back):
+            picture = picture if picture.mode == step else picture.convert(step)
+        return picture
+
+    return _then(from_array(np.asarray(source)), narrow)
+
+
+def _from_inks(inks: Pixels) -> Photograph:
+    """Take apart CMYK, `h w 4`: what light the inks let through, and the inks for another light.
+
+    Black ink stays what it is: where a place gets lighter or darker, it does so by black, and the
+    other inks change only with the colour.
+    """
+    through = 1 - inks / np.float32(255)
+    white = through[..., 3:]  # what black lets through
+    light = through[..., :3] * white
+    pixels = np.rint(light * 65535).astype(np.uint16)
+
+    def rebuild(clear: Pixels) -> Image.Image:
+        new = clear / np.float32(65535)
+        before, after = (x.max(axis=2, keepdims=True) for x in (light, new))
+        dark = before == 0
+        whiter = np.where(dark, np.maximum(white, after), white * after / np.where(dark, 1, before))
+        whiter = np.maximum(np.minimum(whiter, 1), after)
+        colours = np.where(whiter > 0, new / np.where(whiter > 0, whiter, 1), through[..., :3])
+        mixed = np.rint(255 * (1 - np.concatenate([colours, whiter], axis=2)))
+        same = (clear == pixels).all(axis=2, keepdims=True)
+        result = np.where(same, inks, mixed.clip(0, 255)).astype(np.uint8)
+        return Image.frombytes("CMYK", result.shape[1::-1], result.tobytes())
+
+    return Photograph(pixels, 65535.0, rebuild)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -162,43 +262,56 @@ def upright(image: Image.Image) -> Image.Image:
         ImageError: If the pixels cannot be read.
     """
     try:
+        image.load()
+        if orientation(image) == 1:
+            return image
         turned = ImageOps.exif_transpose(image)
-        turned.load()
-    except (OSError, SyntaxError, ValueError) as error:
+        turned.format = image.format
+        return turned
+    except (OSError, SyntaxError, ValueError, IndexError, ArithmeticError) as error:
         raise ImageError(f"its pixels cannot be read ({error})") from error
-    return turned
+
+
+def orientation(image: Image.Image) -> int:
+    """What EXIF or XMP say of how the pixels lie: 1 to 8, 1 if upright or damaged."""
+    try:
+        said = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever a damaged one makes Pillow raise
+        return 1
+    return said if said in range(2, 9) else 1
 
 
 def _workable_mode(image: Image.Image) -> str | None:
     if image.mode in ("RGB", "L") and "transparency" in image.info:  # one colour of PNG
         return {"RGB": "RGBA", "L": "LA"}[image.mode]
-    if image.mode in _WITHOUT_ALPHA:
-        return "RGB" if image.mode == "RGBX" else image.mode
     if image.mode in ("P", "PA"):
         return "RGBA" if image.has_transparency_data else "RGB"
-    return {"1": "L", "YCbCr": "RGB"}.get(image.mode)
+    return _WORKED_ON.get(image.mode)
 
 
-def _rebuilt_by(
-    photograph: Photograph, source: Image.Image, to_image: Callable[[Pixels], Image.Image]
-) -> Photograph:
-    def rebuild(pixels: Pixels) -> Image.Image:
-        clear = to_image(photograph.rebuild(pixels))
-        clear.info = dict(source.info)
-        clear.info.pop("transparency", None)  # a colour's or a palette's; alpha holds it now
-        clear.format = source.format
-        return clear
+def from_deep(pixels: Pixels, *, has_alpha: bool = True) -> Photograph:
+    """Take apart the pixels of a deep picture: as `from_array`, and gray with one more: `h w 2`.
 
-    return Photograph(photograph.pixels, photograph.maximum, rebuild)
+    Args:
+        pixels: `h w` or `h w c`.
+        has_alpha: Whether the last of 2 or 4 channels is transparency, rather than of no meaning.
 
-
-def from_deep(pixels: Pixels) -> Photograph:
-    """Take apart the pixels of a deep picture; as `from_array`, and grey with alpha: `h w 2`."""
-    if pixels.ndim == 3 and pixels.shape[2] == 2:  # grey and alpha
-        inner, alpha = from_array(pixels[..., :1]), pixels[..., 1:]
-        return Photograph(
-            inner.pixels,
-            inner.maximum,
-            lambda clear: np.concatenate([inner.rebuild(clear), alpha], axis=2),
+    Raises:
+        ImageError: As `from_array` does.
+    """
+    if pixels.ndim == 2 or pixels.shape[2] not in (2, 4):
+        return from_array(pixels)
+    if not has_alpha:
+        last = pixels[..., -1:]
+        return _then(
+            from_array(pixels[..., :-1]), lambda clear: np.concatenate([clear, last], axis=2)
         )
-    return from_array(pixels)
+    if pixels.shape[2] == 4:
+        return from_array(pixels)
+    inner = from_array(pixels[..., [0, 0, 0, 1]])
+
+    def rebuild(clear: Pixels) -> Pixels:
+        gray = _mean_of_channels(clear[..., :3])
+        return np.concatenate([gray, clear[..., 3:]], axis=2)
+
+    return _then(inner, rebuild)

@@ -1,9 +1,6 @@
 """Videos: haze is removed frame by frame, steadily; sound, subtitles and timing stay."""
 
-import contextlib
 import hashlib
-import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,8 +12,8 @@ from numpy.typing import NDArray
 
 from kddn.dehazer import Dehazer
 from kddn.errors import VideoError
-from kddn.io import files
 from kddn.io import image as images
+from kddn.io import writing
 from kddn.video.stability import Stabilizer
 
 if TYPE_CHECKING:
@@ -120,25 +117,19 @@ def dehaze_video(
     if output.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
-    files.check_free(output, overwrite=overwrite)
-    part = output.with_name(f".{output.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        taken = source.stat()
-        output.parent.mkdir(parents=True, exist_ok=True)
-        files.remove_abandoned(output)
-        with av.open(str(source)) as video, _create(part, output) as result:
-            made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
-            done = made.write(output, on_frame)
-        done.sha256 = _sha256(part)
-        part.replace(output)
-        os.utime(output, ns=(taken.st_atime_ns, taken.st_mtime_ns))
+        with (
+            writing.new_file(output, overwrite=overwrite, like=source) as part,
+            av.open(str(source)) as video,
+        ):
+            with _create(part, output) as result:
+                made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
+                done = made.write(output, on_frame)
+            done.sha256 = _sha256(part)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{source} cannot be done ({error}); see that it is whole, or try the format mkv"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
     return done
 
 

@@ -1,0 +1,119 @@
+"""Files are written whole or not at all, and are what they were."""
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from kddn.errors import ImageError
+from kddn.io import writing
+from kddn.io.writing import new_file, write
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "picture.jpg"
+    write(b"content", path, overwrite=False)
+    assert path.read_bytes() == b"content"
+    with pytest.raises(ImageError, match="exists already"):
+        write(b"other", path, overwrite=False)
+    assert path.read_bytes() == b"content"
+    write(b"other", path, overwrite=True)
+    assert names(path.parent) == ["picture.jpg"]
+    with pytest.raises(ImageError, match="cannot be written"):
+        write(b"content", path / "below-a-file.jpg", overwrite=False)
+
+
+def test_what_fails_halfway_leaves_nothing(tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(b"precious")
+    with suppress(RuntimeError), new_file(path, overwrite=True) as unfinished:
+        unfinished.write_bytes(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"precious"
+    assert names(tmp_path) == ["picture.jpg"]
+
+
+def test_what_another_writes_meanwhile_stays(tmp_path):
+    path = tmp_path / "picture.jpg"
+    writes = new_file(path, overwrite=False)
+    writes.__enter__().write_bytes(b"mine")
+    path.write_bytes(b"theirs")
+    with pytest.raises(ImageError, match="by someone else"):
+        writes.__exit__(None, None, None)
+    assert path.read_bytes() == b"theirs"
+    assert names(tmp_path) == ["picture.jpg"]
+
+
+def test_without_links_files_are_written_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError
+
+    monkeypatch.setattr(os, "link", refuse)
+    write(b"content", tmp_path / "a", overwrite=False)
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("length", [200, 255])
+def test_any_name_that_the_file_system_takes(tmp_path, length):
+    path = tmp_path / ("x" * length)
+    write(b"content", path, overwrite=False)
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_permissions_and_date_are_the_pictures(tmp_path, mode):
+    picture, result = tmp_path / "a", tmp_path / "b"
+    picture.write_bytes(b"")
+    picture.chmod(mode)
+    os.utime(picture, ns=(1_000_000_000, 2_000_000_000))
+    write(b"content", result, overwrite=False, like=picture)
+    found = result.stat()
+    assert (found.st_mode & 0o777, found.st_mtime_ns) == (mode, 2_000_000_000)
+
+
+def test_a_file_like_no_other_is_as_any_new_one(tmp_path):
+    (tmp_path / "usual").touch()
+    write(b"content", tmp_path / "new", overwrite=False)
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_links_are_written_through(tmp_path):
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real/x.jpg", tmp_path / "link.jpg"
+    real.write_bytes(b"old")
+    link.symlink_to("real/x.jpg")
+    with pytest.raises(ImageError, match="exists already"):
+        write(b"new", link, overwrite=False)
+    write(b"new", link, overwrite=True)
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_folders_and_devices_are_left_alone(tmp_path, overwrite):
+    for path in (tmp_path, Path(os.devnull)):
+        with pytest.raises(ImageError, match="no file to write to"):
+            write(b"content", path, overwrite=overwrite)
+
+
+def test_what_killed_processes_left_is_removed_but_of_this_machine_alone(tmp_path, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    path = tmp_path / "picture.jpg"
+    mark = writing._mark(path)
+    left = tmp_path / f"{mark}{gone.pid}-1.part"
+    running = tmp_path / f"{mark}{os.getppid()}-1.part"
+    monkeypatch.setattr(writing, "_host", lambda: "elsewhere")
+    of_another = tmp_path / f"{writing._mark(path)}{gone.pid}-1.part"
+    monkeypatch.undo()
+    for part in (left, running, of_another):
+        part.touch()
+    write(b"content", path, overwrite=False)
+    assert sorted(tmp_path.iterdir()) == sorted([path, running, of_another])
