@@ -14,7 +14,8 @@ from string import Formatter
 from kddn.dehazer import SUFFIX
 from kddn.errors import KddnError
 from kddn.io import files
-from kddn.video.dehaze import CONTAINERS, is_video
+from kddn.video.dehaze import is_video
+from kddn.video.transcode import CONTAINERS
 
 COMPARED = "-compared"
 """What is added to a file's name for the picture that shows before and after."""

@@ -169,4 +169,5 @@ def _video(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
     )
     width, height = done.size
     of_video = {"sha256": done.sha256, "frames": done.frames, "held": done.held}
+    of_video["lost"] = list(done.lost)
     return {"width": width, "height": height, **of_video}

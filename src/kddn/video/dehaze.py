@@ -14,46 +14,27 @@ from kddn.dehazer import Dehazer
 from kddn.errors import VideoError
 from kddn.io import image as images
 from kddn.io import writing
+from kddn.video import transcode
 from kddn.video.stability import Stabilizer
+from kddn.video.transcode import CONTAINERS, Others
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-
-CONTAINERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".avi": "avi",
-    ".ts": "mpegts",
-    ".mts": "mpegts",
-    ".m2ts": "mpegts",
-    ".flv": "flv",
-    ".3gp": "3gp",
-}
-"""Endings of videos, and what FFmpeg calls their containers."""
-
-_ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"crf": "16"}),
-    "hevc": ("libx265", {"crf": "18", "x265-params": "log-level=error"}),
-    "vp9": ("libvpx-vp9", {"crf": "20", "b": "0", "cpu-used": "4"}),
-    "av1": ("libsvtav1", {"crf": "22", "preset": "8"}),
-    "prores": ("prores_ks", {}),
-    "ffv1": ("ffv1", {}),
-    "mjpeg": ("mjpeg", {"q": "2"}),
-}
-"""Of each codec, what encodes it again and how well; videos of others become H.264."""
 
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """FFmpeg's colour spaces, and the matrices that its scaler calls by other numbers."""
 
 _HD = 720
 """Height from which a video that does not say is BT.709 rather than BT.601."""
+
+_BY_RATE = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv")
+"""Encoders whose frames come at a rate, and not at any time."""
 
 _FULL = 2
 """FFmpeg's number of the full range, 0 to 255."""
@@ -73,6 +54,8 @@ class VideoResult:
     """Cuts between scenes that were noticed."""
     sha256: str = ""
     """Of the file."""
+    lost: tuple[str, ...] = ()
+    """What the video had that this one does not, by name."""
 
 
 def is_video(path: Path) -> bool:
@@ -93,8 +76,10 @@ def dehaze_video(
     """Remove haze from a video and write it as a new file, whole or not at all.
 
     Frames keep their times, so variable rates stay; rotated videos come out upright. Sound,
-    subtitles and chapters are copied as they are, and the file's date. A frame that cannot be
-    decoded is reported, and the one before it shown on. Memory does not grow with length.
+    subtitles and chapters are copied as they are, what the video says of itself, and the file's
+    date and permissions; text subtitles are encoded anew where the container needs that. A frame
+    that cannot be decoded is reported, and the one before it shown on. Memory does not grow with
+    length.
 
     Args:
         dehazer: What removes the haze.
@@ -122,7 +107,7 @@ def dehaze_video(
             writing.new_file(output, overwrite=overwrite, like=source) as part,
             av.open(str(source)) as video,
         ):
-            with _create(part, output) as result:
+            with transcode.open_result(part, output, dict(video.metadata)) as result:
                 made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
                 done = made.write(output, on_frame)
             done.sha256 = _sha256(part)
@@ -131,12 +116,6 @@ def dehaze_video(
             f"{source} cannot be done ({error}); see that it is whole, or try the format mkv"
         ) from error
     return done
-
-
-def _create(part: Path, output: Path) -> "OutputContainer":
-    import av
-
-    return av.open(str(part), "w", format=CONTAINERS[output.suffix.lower()])
 
 
 class _Video:
@@ -163,8 +142,9 @@ class _Video:
         self.pictures: VideoStream = pictures[0]
         self.tick = self.pictures.time_base or Fraction(1, 90_000)
         """Seconds that a frame's times count."""
+        self.decoder = _decoder(self.pictures)
         self.encoder: VideoStream | None = None
-        self.copied: dict[int, Stream] = {}
+        self.others = Others(video, result)
         self.last: NDArray[Any] | None = None
         """The last clear frame."""
         self.broken: list[int] = []
@@ -173,16 +153,13 @@ class _Video:
     def write(self, output: Path, on_frame: Callable[[int, int], None] | None) -> VideoResult:
         """Do the whole video."""
         done = VideoResult(output)
-        self.result.metadata.update(self.video.metadata)
         for stream in self.video.streams:
-            if stream is not self.pictures and stream.type in ("audio", "subtitle", "video"):
-                copy = self.result.add_stream_from_template(stream)
-                copy.metadata.update(stream.metadata)
-                copy.disposition = stream.disposition
-                self.copied[stream.index] = copy
-        wanted = [self.pictures, *(self.video.streams[index] for index in self.copied)]
+            if stream is not self.pictures:
+                self.others.add(stream)
+        wanted = [self.pictures, *(self.video.streams[index] for index in self.others.copies)]
         waiting: list[Packet[Any]] = []
-        for packet in self.video.demux(wanted):
+        container = self.video.format.name
+        for packet in transcode.continuous(self.video.demux(wanted), container):
             if packet.stream is self.pictures:
                 for frame in self._decode(packet):
                     self._frame(frame, done)
@@ -192,8 +169,8 @@ class _Video:
                 waiting.append(packet)
             if self.encoder is not None:  # which must be known before anything is written
                 for other in waiting:
-                    other.stream = self.copied[other.stream.index]
-                    self.result.mux(other)
+                    for made in self.others.packets(other):
+                        self.result.mux(made)
                 waiting.clear()
         self._hold_until(None, done)
         if self.encoder is None:
@@ -201,6 +178,7 @@ class _Video:
         self.result.mux(self.encoder.encode(None))
         self.result.set_chapters(self.video.chapters())
         done.cuts = self.stabilizer.cuts
+        done.lost += tuple(self.others.lost)
         return done
 
     def _expected(self) -> int:
@@ -213,7 +191,7 @@ class _Video:
         import av
 
         try:
-            yield from packet.decode()
+            yield from self.decoder.decode(packet if packet.size else None)
         except av.error.FFmpegError:
             if packet.pts is not None:
                 self.broken.append(packet.pts)
@@ -227,7 +205,7 @@ class _Video:
         self._hold_until(pts, done)
         self.last = self._clear(frame)
         if self.encoder is None:
-            self.encoder = self._encoder(frame)
+            self.encoder = self._encoder(frame, done)
             done.size = self.last.shape[1], self.last.shape[0]
         self._encode(pts, frame.duration, done)
 
@@ -252,12 +230,10 @@ class _Video:
                 self._encode(broken, 0, done)
 
     def _clear(self, frame: "VideoFrame") -> NDArray[Any]:
-        """The frame's pixels without haze, upright RGB."""
-        deep = max(component.bits for component in frame.format.components) > 8
-        matrix = self._matrix(frame)
+        """The frame's pixels without haze, upright: RGB, or RGBA where it has transparency."""
         rgb = frame.reformat(
-            format="rgb48le" if deep else "rgb24",
-            src_colorspace=matrix,
+            format=_working_format(frame.format),
+            src_colorspace=self._matrix(frame),
             src_color_range=frame.color_range or None,
             dst_color_range=_FULL,
             interpolation="BICUBIC",
@@ -266,26 +242,28 @@ class _Video:
         photograph = images.from_array(np.ascontiguousarray(turned))
         hazy, affine = self.dehazer.affine_map(photograph)
         steady = self.stabilizer(hazy, affine).faded(self.strength)
-        return steady(photograph.pixels, photograph.maximum)
+        clear: NDArray[Any] = photograph.rebuild(steady(photograph.pixels, photograph.maximum))
+        return clear
 
     def _matrix(self, frame: "VideoFrame") -> int:
         assumed = 1 if frame.height >= _HD else 5
         return _MATRICES.get(int(frame.colorspace), assumed)
 
-    def _encoder(self, frame: "VideoFrame") -> "VideoStream":
+    def _encoder(self, frame: "VideoFrame", done: VideoResult) -> "VideoStream":
         """A stream like the video's, but upright, encoded well."""
         assert self.last is not None
         source = self.pictures.codec_context
-        name, options = _ENCODERS.get(source.name.removeprefix("lib"), _ENCODERS["h264"])
+        how = transcode.encoding(frame, source.name, self.result)
+        done.lost += how.lost
         rate = self.pictures.average_rate or self.pictures.guessed_rate
-        if self.result.format.name == "avi" and name == "libx264":
-            options = {**options, "bf": "0"}  # see _time
-        stream = cast("VideoStream", self.result.add_stream(name, rate=rate, options=dict(options)))
+        made = self.result.add_stream(how.encoder, rate=rate, options=how.options)
+        stream = cast("VideoStream", made)
+        transcode.say_the_same(stream, self.pictures)
         target = stream.codec_context
         target.height, target.width = self.last.shape[:2]
-        known = [each.name for each in target.codec.video_formats or []]
-        target.pix_fmt = frame.format.name if frame.format.name in known else "yuv420p"
-        target.time_base = stream.time_base = self.tick
+        target.pix_fmt = how.pixel_format
+        if how.encoder not in _BY_RATE:
+            target.time_base = stream.time_base = self.tick
         for tag in ("color_range", "color_primaries", "color_trc", "colorspace"):
             setattr(target, tag, getattr(source, tag))
         if source.sample_aspect_ratio:
@@ -299,8 +277,8 @@ class _Video:
 
         assert self.last is not None
         assert self.encoder is not None
-        deep = self.last.dtype == np.uint16
-        rgb = VideoFrame.from_ndarray(self.last, format="rgb48le" if deep else "rgb24")
+        formats = {3: ("rgb24", "rgb48le"), 4: ("rgba", "rgba64le")}[self.last.shape[2]]
+        rgb = VideoFrame.from_ndarray(self.last, format=formats[self.last.dtype == np.uint16])
         frame = rgb.reformat(
             format=self.encoder.codec_context.pix_fmt,
             dst_colorspace=self._space,
@@ -313,6 +291,27 @@ class _Video:
             frame.duration = duration
         self.result.mux(self.encoder.encode(frame))
         done.frames += 1
+
+
+def _working_format(format: "VideoFormat") -> str:
+    """What frames are converted to, with as many bits and with their transparency."""
+    deep = transcode.bits(format) > 8
+    if transcode.has_alpha(format):
+        return "rgba64le" if deep else "rgba"
+    return "rgb48le" if deep else "rgb24"
+
+
+def _decoder(pictures: "VideoStream") -> "VideoCodecContext":
+    """What decodes a stream: FFmpeg's own decoders of VP8 and VP9 leave out transparency."""
+    import av
+
+    context = pictures.codec_context
+    names = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+    if pictures.metadata.get("alpha_mode") != "1" or context.codec.name not in names:
+        return context
+    decoder = cast("VideoCodecContext", av.CodecContext.create(names[context.codec.name], "r"))
+    decoder.extradata = context.extradata
+    return decoder
 
 
 def _is_cover(stream: "Stream") -> bool:
