@@ -287,7 +287,7 @@ def test_the_command_takes_videos(tmp_path, capsys):
 
 def test_an_interrupted_video_leaves_nothing(tmp_path, dehazer):
     source, picture = tmp_path / "video.mp4", tmp_path / "one.png"
-    video(source, shots(60))
+    video(source, shots(400))
     Image.fromarray(next(shots(1))).save(picture)
     jobs = [Job(path, tmp_path / f"out/{path.name}") for path in (source, picture)]
     rows = run(dehazer, jobs, threads=2)

@@ -101,14 +101,13 @@ def encoding(frame: "VideoFrame", codec: str, result: "OutputContainer") -> Enco
 
     Args:
         frame: One of them.
-        codec: What they were encoded with.
+        codec: FFmpeg's name of what they were encoded with.
         result: Where they go.
     """
     import av
 
-    codec = codec.removeprefix("lib").removesuffix("-vp9").replace("vpx", "vp9")
     name = _ENCODERS.get(codec, codec if codec in {*_OPTIONS, *_WITHOUT_LOSS} else "libx264")
-    if not holds(result, av.codec.Codec(name, "w").canonical_name):
+    if not holds(result, av.codec.Codec(name, "w").canonical_name, name):
         name = _IN_STEAD.get(result.format.name, "libx264")
     options = dict(_OPTIONS.get(name, {}))
     pixel_format = _closest(frame, name)
@@ -127,9 +126,9 @@ def encoding(frame: "VideoFrame", codec: str, result: "OutputContainer") -> Enco
     return Encoding(name, options, pixel_format, (*lost, *missing))
 
 
-def holds(result: "OutputContainer", codec: str) -> bool:
-    """Whether a container can hold a codec's stream."""
-    return result.format.name in _UNLISTED or codec in result.supported_codecs
+def holds(result: "OutputContainer", *codec: str) -> bool:
+    """Whether a container can hold a stream of a codec, by any of its names."""
+    return result.format.name in _UNLISTED or not result.supported_codecs.isdisjoint(codec)
 
 
 def has_alpha(format: "VideoFormat") -> bool:
