@@ -2,6 +2,7 @@
 
 import io
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from helpers import hazy_photograph
-from kddn import Dehazer
+from kddn import Dehazer, ImageError
+from kddn.io import files as files_of_kddn
 
 MODES = {
     "JPEG": ("RGB", "L", "CMYK"),
@@ -180,3 +182,92 @@ def test_webp_without_loss_stays_without(dehazer, lossless):
     difference = np.abs(same - np.asarray(opened(content)))
     assert (difference.max() == 0) == lossless
     assert difference.mean() < 3
+
+
+GRAY16 = (np.asarray(hazy_photograph(60, 40).convert("L")).astype(np.uint16)) * 257
+RGB16 = np.asarray(hazy_photograph(60, 40)).astype(np.uint16) * 257
+CUT = ("more than 8 bits a channel",)
+
+
+@pytest.mark.parametrize(
+    ("content", "lost"),
+    [
+        (b"P6 60 40 65535\n" + RGB16.astype(">u2").tobytes(), CUT),
+        (b"P6\n# made by hand\n60 40\n255\n" + (RGB16 // 257).astype("u1").tobytes(), ()),
+        (imagecodecs.jpeg2k_encode(RGB16, level=0), CUT),
+        (imagecodecs.jpeg2k_encode((RGB16 // 257).astype(np.uint8), level=0), ()),
+        (imagecodecs.avif_encode(RGB16 >> 6, bitspersample=10), CUT),
+        (imagecodecs.avif_encode((RGB16 >> 8).astype(np.uint8)), ()),
+        (b"P5 60 40 65535\n" + GRAY16.astype(">u2").tobytes(), ()),
+    ],
+    ids=["ppm", "ppm of 8", "jpeg 2000", "jpeg 2000 of 8", "avif", "avif of 8", "gray"],
+)
+def test_bits_that_are_cut_off_are_named(content, lost):
+    assert files_of_kddn.open_picture(content).lost("TIFF") == lost
+
+
+def test_deep_pictures_say_so_where_they_lose_it():
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, RGB16, photometric="rgb", metadata=None)
+    opened = files_of_kddn.open_picture(buffer.getvalue())
+    assert opened.lost("PNG") == opened.lost("TIFF") == ()
+    assert opened.lost("JPEG") == CUT
+
+
+def test_gray_of_16_bits_in_32_comes_back(dehazer):
+    content = b"P5 60 40 65535\n" + GRAY16.astype(">u2").tobytes()
+    same = opened(dehazer(content, strength=0))
+    assert same.mode == "I"
+    np.testing.assert_array_equal(np.asarray(same), GRAY16)
+    wide = Image.fromarray(GRAY16.astype(np.int32) * 100)
+    with pytest.raises(ImageError, match=r"reach from \d+ to \d+; scale them to \[0, 65535\]"):
+        dehazer(wide)
+
+
+@pytest.mark.parametrize("size", [(240, 160), (64, 64)])
+def test_an_icon_keeps_its_size(dehazer, size):
+    content = saved(hazy_photograph(*size), "ICO")
+    largest = opened(content).size
+    assert opened(dehazer(content)).size == largest
+    assert files_of_kddn.open_picture(content).lost("ICO") == ("its other sizes",)
+
+
+def test_a_jpeg_of_rgb_stays_one(dehazer):
+    image = hazy_photograph(60, 40)
+    content = saved(image, "JPEG", keep_rgb=True, quality=90)
+    same = opened(dehazer(content, strength=0))
+    assert same.info["adobe_transform"] == 0
+    assert np.abs(np.asarray(same, float) - np.asarray(opened(content))).mean() < 1
+
+
+@pytest.mark.parametrize("format", ["AVIF", "HEIF", "WEBP"])
+def test_what_is_encoded_anew_shows_no_loss(dehazer, format):
+    content = saved(hazy_photograph(120, 80), format, quality=90)
+    same = np.asarray(opened(dehazer(content, strength=0)), float)
+    assert np.abs(same - np.asarray(opened(content))).mean() < 2
+
+
+def test_channels_beyond_colour_are_named():
+    buffer = io.BytesIO()
+    pixels = np.zeros((40, 60, 5), np.uint8)
+    tifffile.imwrite(buffer, pixels, photometric="rgb", metadata=None)
+    assert files_of_kddn.open_picture(buffer.getvalue()).lost("TIFF") == ("further channels",)
+    inks = np.zeros((40, 60, 5), np.uint8)
+    buffer = io.BytesIO()
+    alpha = ["unassalpha"]
+    tifffile.imwrite(buffer, inks, photometric="separated", extrasamples=alpha, metadata=None)
+    with pytest.raises(ImageError, match="a TIFF of kind SEPARATED, 5 samples of uint8"):
+        files_of_kddn.open_picture(buffer.getvalue())
+
+
+def test_a_png_named_jpg_that_has_transparency_is_told_what_to_do(tmp_path, dehazer):
+    image = hazy_photograph(60, 40).convert("RGBA")
+    image.save(tmp_path / "a.jpg", "PNG")
+    with pytest.raises(ImageError, match=r"a.jpg: JPEG has no transparency; write PNG"):
+        dehazer(tmp_path / "a.jpg")
+
+
+def test_a_palette_of_nothing_but_transparency_stays_so(dehazer):
+    image = Image.new("RGBA", (60, 40), (0, 0, 0, 0)).convert("P")
+    found = opened(dehazer(saved(image, "PNG")))
+    assert found.getchannel("A").getextrema() == (0, 0)

@@ -131,7 +131,9 @@ def test_what_a_format_cannot_hold_is_named():
 
 def test_inks_are_not_taken_for_light():
     content = tiff(gradient(4), photometric="separated", compression="deflate")
-    with pytest.raises(ImageError, match="a deep TIFF of kind SEPARATED is not handled"):
+    with pytest.raises(
+        ImageError, match="a TIFF of kind SEPARATED, 4 samples of uint16, is not handled"
+    ):
         files.open_picture(content)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from kddn.io import files
+from kddn.io.encode import encode
 from kddn.io.writing import write
 
 _GAP = 8
@@ -57,7 +58,7 @@ def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool
         ImageError: If a picture cannot be read, or the file cannot be written or exists.
     """
     sheet = side_by_side([("before", _open(before)), ("after", _open(after))])
-    write(files.encode(sheet, files.format_of(output)), output, overwrite=overwrite)
+    write(encode(sheet, files.format_of(output)), output, overwrite=overwrite)
 
 
 def _open(path: Path) -> Image.Image:

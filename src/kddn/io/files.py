@@ -13,6 +13,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from kddn.errors import ImageError
 from kddn.io import high_bit_depth, metadata
+from kddn.io.encode import WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
 from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
 from kddn.io.metadata import Metadata
@@ -46,10 +47,14 @@ class Opened:
     """The bytes of a file of a format: from what the photograph rebuilt, with the metadata of this
     one."""
     metadata: Metadata
+    deep: bool = False
+    """Whether it has more than 8 bits a channel, taken apart whole."""
 
     def lost(self, format: str) -> tuple[str, ...]:
         """What the file says that a result in a format does not, by name."""
-        return (*self.metadata.lost, *self.metadata.cannot_hold(format))
+        cut_down = self.deep and format not in ("PNG", "TIFF")
+        bits = (metadata.BITS,) * cut_down
+        return (*self.metadata.lost, *self.metadata.cannot_hold(format), *bits)
 
 
 def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> Opened:
@@ -69,7 +74,7 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         deep = high_bit_depth.read(content, max_pixels)
         if deep is not None:
             photograph = from_deep(deep.pixels, has_alpha=deep.has_alpha)
-            return Opened(photograph, deep.metadata.format, deep.encode, deep.metadata)
+            return Opened(photograph, deep.metadata.format, deep.encode, deep.metadata, deep=True)
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
@@ -167,47 +172,17 @@ def _register_heif() -> None:
         register_heif_opener()
 
 
-def encode(
-    image: Image.Image,
-    format: str,
-    said: Metadata | None = None,
-    quality: dict[str, dict[str, Any]] | None = None,
-) -> bytes:
-    """The bytes of a picture file.
-
-    Args:
-        image: What to encode; it loses its own metadata.
-        format: PIL's name of the format.
-        said: What the file says beside pixels.
-        quality: Pillow's options by format, where they are not those for a new picture.
-
-    Raises:
-        ImageError: If the format cannot hold the picture.
-    """
-    said = said or Metadata()
-    options: dict[str, dict[str, Any]] = {"JPEG": _JPEG, "WEBP": _WEBP} | (quality or {})
-    image.info = {}
-    buffer = io.BytesIO()
-    try:
-        image.save(buffer, format, **said.options(format), **options.get(format, {}))
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise ImageError(f"{format} cannot hold a picture of mode {image.mode}: {error}") from error
-    return said.finish(buffer.getvalue(), format)
-
-
-_JPEG: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"}
-_WEBP: dict[str, Any] = {"lossless": False, "quality": 95}
-
-
 def _quality(image: Image.Image, content: bytes) -> dict[str, dict[str, Any]]:
     """How to write a picture as well as it was."""
     if image.format in _JPEGS:
         jpeg: dict[str, Any] = {"qtables": image.quantization}  # type: ignore[attr-defined]
         if (subsampling := JpegImagePlugin.get_sampling(image)) >= 0:
             jpeg["subsampling"] = subsampling
+        if image.info.get("adobe_transform") == 0 and image.mode == "RGB":
+            jpeg["keep_rgb"] = True
         return {"JPEG": jpeg}
     if image.format == "WEBP":
-        return {"WEBP": {**_WEBP, "lossless": _is_lossless_webp(content)}}
+        return {"WEBP": {**WELL["WEBP"], "lossless": _is_lossless_webp(content)}}
     if image.format == "TIFF" and (compression := image.info.get("compression")):
         known = compression in _TIFF_COMPRESSIONS
         return {"TIFF": {"compression": compression if known else "tiff_adobe_deflate"}}

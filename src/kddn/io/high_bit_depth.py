@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 
 from kddn.errors import ImageError
 from kddn.io import metadata
+from kddn.io.encode import encode
 from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
 from kddn.io.metadata import Metadata
 
@@ -58,22 +59,10 @@ class DeepPicture:
         elif format == "TIFF":
             content = self._tiff(clear)
         else:
-            content = self._shallow(clear, format)
+            maximum = 65535 if clear.dtype == np.uint16 else 1
+            shallow = Image.fromarray((clear / maximum * 255).round().astype(np.uint8))
+            return encode(shallow, format, self.metadata)
         return self.metadata.finish(content, format)
-
-    def _shallow(self, clear: Pixels, format: str) -> bytes:
-        maximum = 65535 if clear.dtype == np.uint16 else 1
-        shallow = Image.fromarray((clear / maximum * 255).round().astype(np.uint8))
-        if format == "JPEG" and shallow.mode in ("RGBA", "LA"):
-            raise ImageError("JPEG has no transparency; write PNG, TIFF or WebP")
-        options = self.metadata.options(format)
-        options |= {"quality": 95, "subsampling": "4:4:4"} if format == "JPEG" else {}
-        buffer = io.BytesIO()
-        try:
-            shallow.save(buffer, format, **options)
-        except (OSError, ValueError, KeyError) as error:
-            raise ImageError(f"{format} cannot hold a picture like this ({error})") from error
-        return buffer.getvalue()
 
     def _tiff(self, clear: Pixels) -> bytes:
         import tifffile
@@ -202,7 +191,8 @@ def _check_kind(page: Any) -> None:
 
     if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
         kind = tifffile.PHOTOMETRIC(page.photometric).name
-        raise ImageError(f"a deep TIFF of kind {kind} is not handled; make it RGB or gray")
+        samples = f"{page.samplesperpixel} samples of {page.dtype}"
+        raise ImageError(f"a TIFF of kind {kind}, {samples}, is not handled; make it RGB or gray")
     if page.dtype not in (np.uint16, np.float16, np.float32, np.float64):
         raise ImageError(f"a TIFF of {page.dtype} is not handled; make it uint16 or float")
 

@@ -194,8 +194,8 @@ def from_pil(image: Image.Image) -> Photograph:
         ImageError: If its pixels cannot be read, or the mode cannot be handled.
     """
     source = upright(image)
-    if source.mode.startswith("I;16"):
-        photograph = _then(from_array(np.asarray(source, np.uint16)), Image.fromarray)
+    if source.mode.startswith("I"):
+        photograph = _from_whole_numbers(source)
     elif (mode := _workable_mode(source)) is None:
         raise ImageError(f"mode {source.mode!r} is not handled; convert it to RGB first")
     elif mode == "CMYK":
@@ -211,6 +211,19 @@ def from_pil(image: Image.Image) -> Photograph:
         return clear
 
     return _then(photograph, say_the_same)
+
+
+def _from_whole_numbers(source: Image.Image) -> Photograph:
+    """Take apart gray of 16 bits, also where it lies in 32."""
+    values = np.asarray(source)
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            f"its values reach from {values.min()} to {values.max()}; scale them to [0, 65535]"
+        )
+    photograph = from_array(values.astype(np.uint16))
+    if source.mode == "I":
+        return _then(photograph, lambda clear: Image.fromarray(clear.astype(np.int32)))
+    return _then(photograph, Image.fromarray)
 
 
 def _from_mode(source: Image.Image, mode: str) -> Photograph:

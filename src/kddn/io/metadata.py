@@ -16,6 +16,9 @@ from PIL import ExifTags, Image, MpoImagePlugin, TiffImagePlugin
 Chunk = tuple[bytes, bytes]
 """Of a PNG: four letters, and what follows."""
 
+BITS = "more than 8 bits a channel"
+"""What is lost where a picture is cut down to 8."""
+
 PNG = b"\x89PNG\r\n\x1a\n"
 
 _COLOUR_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"cICP", b"mDCV", b"cLLI"}
@@ -215,23 +218,48 @@ def read(image: Image.Image, content: bytes) -> Metadata:
         profile=_bytes(info.get("icc_profile")),
         dpi=_dpi(info.get("dpi")),
         iptc=_image_resources(info.get("photoshop")),
-        comment=_bytes(info.get("comment")),
+        comment=_comment(info.get("comment")),
     )
+    found = replace(found, lost=_more_than_pillow_reads(image, content))
     if kind == "PNG":
         kept, lost = _png_extras(content)
         return replace(found, chunks=kept, lost=lost)
     if kind in ("JPEG", "MPO"):
         return _without_gain_map(found, image)
     if kind == "HEIF":
-        return replace(found, lost=_heif_extras(info))
+        return replace(found, lost=(*found.lost, *_heif_extras(info)))
     if kind == "TIFF":
         exif = found.exif or Image.Exif()
         return replace(
             found,
             xmp=_bytes(exif.get(_XMP_TAG)) or found.xmp,
-            lost=("overviews",) * (len(kinds_of_pages(image)) > 1),
+            lost=(*found.lost, *("overviews",) * (len(kinds_of_pages(image)) > 1)),
         )
     return found
+
+
+def _more_than_pillow_reads(image: Image.Image, content: bytes) -> tuple[str, ...]:
+    """What of the pixels themselves is cut off: bits, channels, other sizes."""
+    lost = []
+    if image.mode in ("RGB", "RGBA", "L", "LA") and _bits(image, content[: 1 << 20]) > 8:
+        lost.append(BITS)
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(277, 1) > len(image.getbands()) and image.mode != "P":
+        lost.append("further channels")
+    if image.format == "ICO" and len(image.info.get("sizes", ())) > 1:
+        lost.append("its other sizes")
+    return tuple(lost)
+
+
+def _bits(image: Image.Image, start: bytes) -> int:
+    """Bits a channel in a file of which Pillow gives 8."""
+    if image.format == "JPEG2000" and (place := start.find(b"\xff\x4f\xff\x51")) >= 0:
+        return (start[place + 42] & 0x7F) + 1
+    if image.format == "AVIF" and (place := start.find(b"pixi")) >= 0:
+        return start[place + 9]
+    if image.format == "PPM" and (header := re.match(rb"P\d\s(?:#.*\s)*\d+\s+\d+\s+(\d+)", start)):
+        return int(header[1]).bit_length()
+    return int(image.info.get("bit_depth", 8))
 
 
 def kinds_of_pages(image: Image.Image) -> list[int]:
@@ -287,6 +315,12 @@ def _bytes(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode("latin-1", "replace")
     return bytes(value) if isinstance(value, bytes | tuple) else b""
+
+
+def _comment(value: Any) -> bytes:
+    """A comment, unless it is an encoder's about itself."""
+    comment = _bytes(value)
+    return b"" if comment.startswith((b"Created by", b"Kakadu", b"CREATOR")) else comment
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:

@@ -1,0 +1,48 @@
+"""Picture files from pixels, by Pillow."""
+
+import io
+import struct
+from typing import Any
+
+from PIL import Image
+
+from kddn.errors import ImageError
+from kddn.io.metadata import Metadata
+
+WELL: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    "WEBP": {"lossless": False, "quality": 95},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 95, "chroma": 444},
+}
+"""How a picture is written of whose quality nothing is known: none to be seen is lost."""
+
+
+def encode(
+    image: Image.Image,
+    format: str,
+    said: Metadata | None = None,
+    quality: dict[str, dict[str, Any]] | None = None,
+) -> bytes:
+    """The bytes of a picture file.
+
+    Args:
+        image: What to encode; it loses its own metadata.
+        format: PIL's name of the format.
+        said: What the file says beside pixels.
+        quality: Pillow's options by format, where they are not those for a new picture.
+
+    Raises:
+        ImageError: If the format cannot hold the picture.
+    """
+    said = said or Metadata()
+    options = WELL | {"ICO": {"sizes": [image.size]}} | (quality or {})
+    if format == "JPEG" and image.mode in ("RGBA", "LA", "RGBa", "La"):
+        raise ImageError("JPEG has no transparency; write PNG, TIFF or WebP")
+    image.info = {}
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, format, **said.options(format), **options.get(format, {}))
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise ImageError(f"{format} cannot hold a picture of mode {image.mode}: {error}") from error
+    return said.finish(buffer.getvalue(), format)
