@@ -1,6 +1,7 @@
 """Photographs in and out: what is not pixels stays."""
 
 import io
+import weakref
 
 import numpy as np
 import pytest
@@ -140,3 +141,21 @@ def test_animations_are_refused(tmp_path):
     frames[0].save(tmp_path / "video.gif", save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match="several frames"):
         files.read(tmp_path / "video.gif")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_large_pictures_are_read_strip_by_strip(monkeypatch, mode):
+    source = hazy_photograph(60, 41).convert(mode)
+    expected = images.from_pil(source).pixels
+    monkeypatch.setattr(images, "_STRIP", 60 * 7 + 3)
+    np.testing.assert_array_equal(images.from_pil(source).pixels, expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_what_puts_together_holds_on_to_no_pixels(mode):
+    photograph = images.from_pil(hazy_photograph(60, 40).convert(mode))
+    pixels, rebuild = weakref.ref(photograph.pixels), photograph.rebuild
+    clear = photograph.pixels.copy()
+    del photograph
+    assert pixels() is None
+    assert rebuild(clear).mode == mode

@@ -23,6 +23,9 @@ _WORKED_ON = {
 
 _PREMULTIPLIED = {"RGBa", "La"}
 
+_STRIP = 1 << 24
+"""Pixels."""
+
 _COARSE = 256
 """Longest side, in pixels, of the grid that invisible colours are made up on."""
 
@@ -117,7 +120,8 @@ def from_array(array: Pixels) -> Photograph:
 
 def _then(inner: Photograph, last: Callable[[Any], Any]) -> Photograph:
     """One more step at the end of putting together."""
-    return Photograph(inner.pixels, inner.maximum, lambda pixels: last(inner.rebuild(pixels)))
+    rebuild = inner.rebuild  # which, unlike `inner`, does not hold on to the pixels
+    return Photograph(inner.pixels, inner.maximum, lambda pixels: last(rebuild(pixels)))
 
 
 def _maximum(array: Pixels) -> float:
@@ -239,7 +243,20 @@ def _from_mode(source: Image.Image, mode: str) -> Photograph:
             picture = picture if picture.mode == step else picture.convert(step)
         return picture
 
-    return _then(from_array(np.asarray(source)), narrow)
+    return _then(from_array(_array(source)), narrow)
+
+
+def _array(image: Image.Image) -> Pixels:
+    """A picture's pixels: of a large one strip by strip, since Pillow would hold them thrice."""
+    rows = max(1, _STRIP // image.width)
+    if rows >= image.height:
+        return np.asarray(image)
+    whole = np.empty((image.height, image.width, len(image.getbands())), np.uint8)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        strip = np.asarray(image.crop((0, top, image.width, bottom)))
+        whole[top:bottom] = strip.reshape(whole[top:bottom].shape)
+    return whole if whole.shape[2] > 1 else whole[..., 0]
 
 
 def _from_inks(inks: Pixels) -> Photograph:
