@@ -153,7 +153,7 @@ class Destination:
     def _ending(self, source: Path) -> str:
         """That of a result: another format is for the pictures or for the videos, not for both."""
         ending = f".{self.format.lstrip('.')}" if self.format else source.suffix
-        return ending if is_video(Path(ending.lower())) == is_video(source) else source.suffix
+        return ending if is_video(Path(f"x{ending}")) == is_video(source) else source.suffix
 
 
 def _is_same(one: Path, other: Path) -> bool:
