@@ -6,9 +6,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-SHARED = Path(__file__).parents[2] / "shared"
-"""Real data and weights, on machines that have them."""
-
 DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
 
 

@@ -122,10 +122,21 @@ def test_strength(dehazer, full):
         dehazer(hazy, strength=1.6)
 
 
-def test_working_size_and_full_resolution_differ_but_agree_broadly(dehazer):
-    hazy = np.asarray(hazy_photograph(620, 460))
-    small, full = dehazer(hazy), dehazer(hazy, full_resolution=True)
-    assert not np.array_equal(small, full)
+@pytest.mark.parametrize("model", ["kddn-photo", "kddn-indoor"])
+def test_the_network_sees_the_working_size_or_every_pixel(model, monkeypatch):
+    seen = []
+    run = OnnxNetwork.run
+
+    def watched(self, image, outputs):
+        seen.append(image.shape)
+        return run(self, image, outputs)
+
+    monkeypatch.setattr(OnnxNetwork, "run", watched)
+    dehazer = Dehazer(model, working_size=128)
+    hazy = np.asarray(hazy_photograph(608, 448))
+    dehazer(hazy)
+    dehazer(hazy, full_resolution=True)
+    assert [max(shape) for shape in seen] == [128, 608]
 
 
 def test_a_picture_below_the_working_size_is_done_at_its_own(dehazer):

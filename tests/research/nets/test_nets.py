@@ -5,9 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers import SHARED
 from kddn.errors import ModelError
-from kddn.research.evaluation.metrics import psnr
 from kddn.research.nets import (
     STUDENT_PRESETS,
     TEACHER_PRESETS,
@@ -140,16 +138,6 @@ def test_foreign_weights_are_refused(tmp_path):
     path.write_bytes(b"no")
     with pytest.raises(ModelError, match=r"other.safetensors"):
         load_authors_teacher(path)
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the third-party teacher's weights")
-def test_third_party_teacher_reconstructs_photographs():
-    from kddn.research.data import VALIDATION, load_nyu
-
-    teacher = load_authors_teacher(SHARED / "weights/authors-teacher-hhl73.safetensors")
-    clean = load_nyu(SHARED / "data/nyu", VALIDATION[::17]).clean.float() / 255
-    with torch.no_grad():
-        assert psnr(teacher(clean), clean).min() > 36
 
 
 @pytest.mark.parametrize("layout", ["paper", "authors"])

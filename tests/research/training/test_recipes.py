@@ -10,9 +10,10 @@ import yaml
 
 from helpers import tiny, vgg_files
 from kddn.errors import DataError, KddnError, ModelError
-from kddn.research.nets import STUDENT_PRESETS, Student, StudentConfig, UNet
+from kddn.research.nets import Student, StudentConfig, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
+from kddn.research.nets.registry import build, describe
 from kddn.research.training.run import RECIPES, find_recipe, find_recipes, train, with_bases
 
 pytestmark = pytest.mark.slow
@@ -197,10 +198,25 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
         load_network(weights)
 
 
-def test_the_shipped_weights_have_the_shape_of_their_recipe():
-    recipe = yaml.safe_load((RECIPES / "kddn-small.yaml").read_text())
-    assert recipe["model"]["network"] == "small"
-    assert load_network(Path("kddn:kddn-small")).config == STUDENT_PRESETS["small"]
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        ("kddn-photo", "kddn-photo-1"),
+        ("kddn-indoor", "kddn-indoor-2"),
+        ("kddn-paper", "kddn-paper-5"),
+        ("kddn-small", "kddn-small-5"),
+    ],
+)
+def test_the_shipped_weights_have_the_shape_of_their_recipe(model, recipe):
+    said = {}
+    for path in with_bases(find_recipe(recipe)):
+        said = yaml.safe_load(path.read_text()).get("model", {}).get("network", said)
+    shipped = load_network(Path(f"kddn:{model}"))
+    if isinstance(said, str):
+        expected = build("student", said)
+    else:
+        expected = Student(StudentConfig(**said["init_args"]["config"]))
+    assert describe(shipped) == describe(expected)
 
 
 def test_a_base_may_be_a_list_and_a_file_of_ones_own(tmp_path):
