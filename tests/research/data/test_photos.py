@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers import tiny
 from kddn.errors import DataError
-from kddn.research.data import BatchConfig, HazeConfig, depth
+from kddn.research.data import BatchConfig, HazeConfig, depth, graphics
 from kddn.research.data.camera import CameraConfig, compress, photograph
 from kddn.research.data.hazing import add_haze
 from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
@@ -187,6 +187,116 @@ def test_what_the_haze_hides_stays_hazy():
     torch.testing.assert_close(pair.clean[t > 0.2], clean[t > 0.2])
     expected = 0.9 + (pair.hazy - 0.9) / 0.2
     torch.testing.assert_close(pair.clean[t < 0.2], expected[t < 0.2])
+
+
+def test_every_airlight_has_a_colour_of_its_own():
+    clean = torch.zeros(64, 3, 4, 4)
+    pair = add_haze(
+        clean, torch.ones(64, 1, 4, 4), HazeConfig(airlight=(0.5, 0.5), beta=(9, 9), bias=0.03),
+        seeded(),
+    )  # fmt: skip
+    airlights = pair.hazy[..., 0, 0]
+    assert ((airlights - 0.5).abs() < 0.0305).all()
+    assert airlights.std(0).min() > 0.01
+    assert (airlights[:, 0] - airlights[:, 1]).std() > 0.01
+
+
+def test_some_haze_is_of_sand_or_smog_or_blue():
+    haze = HazeConfig(airlight=(1.0, 1.0), beta=(9, 9), tinted=0.5)
+    airlights = add_haze(torch.zeros(200, 3, 4, 4), torch.ones(200, 1, 4, 4), haze, seeded())
+    colours = airlights.hazy[..., 0, 0]
+    differ = (colours.amax(1) - colours.amin(1)) > 0.02
+    assert 0.35 < differ.float().mean() < 0.6
+    blue = colours[:, 2] - colours[:, 0]
+    assert blue.max() > 0.1
+    assert blue.min() < -0.2
+
+
+def test_dim_scenes_are_dark_under_the_haze_and_bright_in_the_target():
+    clean = torch.full((200, 3, 4, 4), 0.5)
+    haze = HazeConfig(beta=(0, 0), dim=0.5, exponent=3.0)
+    pair = add_haze(clean, torch.ones(200, 1, 4, 4), haze, seeded())
+    torch.testing.assert_close(pair.clean, clean)
+    seen = pair.hazy[:, 0, 0, 0]
+    dimmed = seen < 0.4999
+    assert 0.35 < dimmed.float().mean() < 0.65
+    assert seen.min() >= 0.5**3 - 1e-4
+    assert seen[dimmed].std() > 0.05
+
+
+def test_nights_come_back_as_they_are():
+    clean = torch.full((200, 3, 4, 4), 0.5)
+    haze = HazeConfig(beta=(1, 1), night=0.5, dim=1.0, grain=0.1)
+    pair = add_haze(clean, torch.ones(200, 1, 4, 4), haze, seeded())
+    night = pair.clean[:, 0, 0, 0] < 0.4
+    assert 0.35 < night.float().mean() < 0.65
+    torch.testing.assert_close(pair.hazy[night], pair.clean[night])
+    assert (pair.transmission[night] == 1).all()
+    assert (pair.transmission[~night] < 1).all()
+
+
+def test_grain_lies_under_the_haze():
+    clean = torch.full((40, 3, 16, 16), 0.5)
+    haze = HazeConfig(airlight=(1, 1), beta=(1, 1), grain=0.05)
+    pair = add_haze(clean, torch.ones(40, 1, 16, 16), haze, seeded())
+    torch.testing.assert_close(pair.clean, clean)
+    deviations = pair.hazy.flatten(1).std(1) / np.exp(-1)
+    assert 0.045 < deviations.max() < 0.056
+    assert deviations.min() < 0.01
+
+
+def test_scenes_vary_in_tone_and_colour_targets_too():
+    clean = torch.full((100, 3, 4, 4), 0.5)
+    pair = add_haze(clean, torch.ones(100, 1, 4, 4), HazeConfig(beta=(0, 0), vary=0.2), seeded())
+    torch.testing.assert_close(pair.hazy, pair.clean)
+    values = pair.clean[..., 0, 0]
+    assert values.min() >= 0.5 ** np.exp(0.2) * np.exp(-0.1) - 1e-3
+    assert values.max() <= 0.5 ** np.exp(-0.2) * np.exp(0.1) + 1e-3
+    assert (values.amax(1) - values.amin(1)).mean() > 0.02
+
+
+def test_what_is_not_asked_for_draws_nothing():
+    clean, distance = landscape().expand(4, -1, -1, -1), torch.rand(4, 1, 96, 144)
+    usual = add_haze(clean, distance, HazeConfig(tint=0.02), seeded())
+    again = add_haze(
+        clean, distance, HazeConfig(tint=0.02, exponent=3.0, camera=CameraConfig()), seeded()
+    )
+    torch.testing.assert_close(usual.hazy, again.hazy, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "kind", [graphics.flat, graphics.gradient, graphics.page, graphics.drawing]
+)
+def test_graphics_are_pictures(kind):
+    pictures = [kind(60, 90, seeded(seed)) for seed in range(20)]
+    for picture in pictures:
+        assert picture.shape == (3, 60, 90)
+        assert 0 <= picture.min() <= picture.max() <= 1
+    assert torch.stack(pictures).std(0).min() > 0
+    steps = torch.stack(pictures).diff(dim=-1).abs()
+    assert (steps > 0).any() == (kind is not graphics.flat)
+    assert (steps.max() < 0.1) == (kind in (graphics.flat, graphics.gradient))
+
+
+def test_graphics_are_hazy_image_and_target_at_once():
+    data = graphics.Graphics(BatchConfig(size=4, scales=(0.2, 0.3), multiple=16), seed=0, length=1)
+    batch = data.batch(3)
+    assert batch.hazy.shape[-1] % 16 == batch.hazy.shape[-2] % 16 == 0
+    torch.testing.assert_close(batch.hazy, batch.clean)
+    assert (batch.transmission == 1).all()
+    torch.testing.assert_close(data.batch(3).hazy, batch.hazy)
+
+
+def test_training_mixes_graphics_in(photos, nyu, tmp_path):
+    for given in ("", f'--data.photos={{"root": "{photos}"}}'):
+        options = [
+            *tiny(nyu, tmp_path),
+            "--data.graphics.fraction=0.5",
+            *([given] if given else []),
+        ]
+        train("student", options)
+    with pytest.raises(ValueError, match=r"fraction must lie in \(0, 1\)"):
+        graphics.GraphicsConfig(fraction=1.0)
 
 
 def test_training_mixes_scenes_and_photographs(photos, nyu, tmp_path):

@@ -20,9 +20,13 @@ class CameraConfig:
     noise: float = 0.0
     """Largest standard deviation of the noise, in units of full brightness."""
     jpeg: float = 0.0
-    """Fraction of images that are compressed, at qualities from 50 to 98."""
+    """Fraction of images that are compressed."""
+    qualities: tuple[int, int] = (50, 98)
+    """Range of the qualities that they are compressed at."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.qualities[0] <= self.qualities[1] <= 100:
+            raise ValueError(f"qualities must be a range within [1, 100], not {self.qualities}")
         if self.gamma < 1 or self.noise < 0 or not 0 <= self.jpeg <= 1:
             raise ValueError(
                 "a camera must have gamma >= 1, noise >= 0 and jpeg in [0, 1], "
@@ -42,7 +46,7 @@ def photograph(images: Tensor, config: CameraConfig, generator: torch.Generator)
         noise = sigmas * torch.randn(images.shape, generator=generator)
         images = (images + noise.to(images.device)).clamp(0, 1)
     if config.jpeg > 0:
-        qualities = between(50, 98, one_each, generator).to(images.device)
+        qualities = between(*config.qualities, one_each, generator).to(images.device)
         chosen = (between(0, 1, one_each, generator) < config.jpeg).to(images.device)
         images = torch.where(chosen, compress(images, qualities), images)
     return images

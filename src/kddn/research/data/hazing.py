@@ -34,6 +34,21 @@ class HazeConfig:
     behind cannot be known, and the target keeps haze of transmission `t / floor`."""
     haze_free: float = 0.0
     """Fraction of images that have no haze and come back as they are."""
+    bias: float = 0.0
+    """Largest deviation of each of the airlight's channels, on every image."""
+    tinted: float = 0.0
+    """Fraction of images whose haze has a strong colour: sand's, smog's or blue."""
+    dim: float = 0.0
+    """Fraction of images whose scene is darkened before the haze, while the target stays bright."""
+    exponent: float = 2.5
+    """Largest exponent that darkens dim scenes."""
+    grain: float = 0.0
+    """Largest standard deviation of noise in the scene, which the haze then covers."""
+    night: float = 0.0
+    """Fraction of images that are dark and have no haze, and come back as they are."""
+    vary: float = 0.0
+    """By how much the scenes' own tone and colours vary, targets too: the largest logarithm of an
+    exponent, and of twice each channel's gain."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     """What the camera adds to hazy images."""
 
@@ -44,7 +59,9 @@ class HazeConfig:
             raise ValueError(f"beta must be a range of 0 or more, not {self.beta}")
         if self.angstrom < 0:
             raise ValueError(f"angstrom must be 0 or more, not {self.angstrom}")
-        for name in ("white", "haze_free", "floor"):
+        if min(self.bias, self.grain, self.vary) < 0 or self.exponent < 1:
+            raise ValueError("bias, grain and vary must be 0 or more, and exponent 1 or more")
+        for name in ("white", "haze_free", "floor", "tinted", "dim", "night"):
             if not 0 <= (fraction := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {fraction}")
 
@@ -68,16 +85,67 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
     warmth = config.tint * torch.randn(one_each, generator=generator)
     colour = warmth * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
     is_haze_free = between(0, 1, one_each, generator) < config.haze_free
-    airlight = (airlight + colour).clamp(0, 1).to(clean.device)
+    airlight = airlight + colour
+    # Nothing is drawn for what is not asked for, so that earlier recipes draw what they drew.
+    if config.bias > 0:
+        airlight = airlight + between(-config.bias, config.bias, (len(clean), 3, 1, 1), generator)
+    if config.tinted > 0:
+        airlight = airlight * _strong_tints(len(clean), config.tinted, generator)
+    if config.vary > 0:
+        clean = _varied(clean, config.vary, generator)
+    if config.night > 0:
+        is_night = between(0, 1, one_each, generator) < config.night
+        is_haze_free = is_haze_free | is_night
+        exponents = between(2.0, 4.0, one_each, generator).where(is_night, 1.0)
+        clean = clean ** exponents.to(clean.device)
+    airlight = airlight.clamp(0, 1).to(clean.device)
     t = transmission(depth, beta.where(~is_haze_free, 0.0).to(clean.device))
     clean = clean.contiguous(memory_format=torch.channels_last)
+    scene = _as_lit(clean, is_haze_free, config, generator)
     if config.angstrom > 0:
         exponent = between(0, config.angstrom, one_each, generator)
         t_rgb = t ** ((WAVELENGTHS[1] / WAVELENGTHS) ** exponent).to(clean.device)
     else:
         t_rgb = t
-    hazy = scatter(clean, t_rgb, airlight)
+    hazy = scatter(scene, t_rgb, airlight)
     if config.floor > 0:
         clean = scatter(clean, (t_rgb / config.floor).clamp(max=1), airlight)
     photographed = photograph(hazy, config.camera, generator)
     return Pair(torch.where(is_haze_free.to(clean.device), hazy, photographed), clean, t)
+
+
+_TINTS = torch.tensor([[1.0, 0.82, 0.58], [0.97, 0.9, 0.76], [0.76, 0.88, 1.0]])
+"""Airlights of sand, of smog, and of what is blue, relative to white."""
+
+
+def _strong_tints(count: int, fraction: float, generator: torch.Generator) -> Tensor:
+    """What to multiply each airlight by, `b 3 1 1`: 1, or a strong colour more or less thinned."""
+    one_each = count, 1, 1, 1
+    kinds = torch.randint(len(_TINTS), (count,), generator=generator)
+    depth = between(0.3, 1.0, one_each, generator)
+    tints = 1 + depth * (_TINTS[kinds].view(-1, 3, 1, 1) - 1)
+    return tints.where(between(0, 1, one_each, generator) < fraction, 1.0)
+
+
+def _varied(clean: Tensor, amount: float, generator: torch.Generator) -> Tensor:
+    """Scenes with a tone and colours of their own."""
+    exponents = between(-amount, amount, (len(clean), 1, 1, 1), generator).exp()
+    gains = (between(-amount, amount, (len(clean), 3, 1, 1), generator) / 2).exp()
+    return (clean ** exponents.to(clean.device) * gains.to(clean.device)).clamp(0, 1)
+
+
+def _as_lit(
+    clean: Tensor, as_it_is: Tensor, config: HazeConfig, generator: torch.Generator
+) -> Tensor:
+    """The scenes as they lie under the haze: some darker than they are to come out, some grainy."""
+    one_each = len(clean), 1, 1, 1
+    scene = clean
+    if config.dim > 0:
+        is_dim = (between(0, 1, one_each, generator) < config.dim) & ~as_it_is
+        exponents = between(1.0, config.exponent, one_each, generator).where(is_dim, 1.0)
+        scene = scene ** exponents.to(clean.device)
+    if config.grain > 0:
+        sigmas = between(0, config.grain, one_each, generator).where(~as_it_is, 0.0)
+        noise = sigmas * torch.randn(clean.shape, generator=generator)
+        scene = (scene + noise.to(clean.device)).clamp(0, 1)
+    return scene

@@ -9,6 +9,7 @@ from lightning import LightningDataModule
 
 from kddn.errors import DataError
 from kddn.research.data.batches import BatchConfig, Batches, Mixed, resize
+from kddn.research.data.graphics import Graphics, GraphicsConfig
 from kddn.research.data.hazing import HazeConfig
 from kddn.research.data.pair import Pair
 from kddn.research.data.paired import FixedPairs, PairFiles, read_parts, split_parts
@@ -55,6 +56,7 @@ class HazeData(LightningDataModule):
         batch: Number, size and orientation of a batch's images.
         haze: What haze is drawn over NYU's scenes: ITS's by default.
         photos: Photographs without depth, to train on too.
+        graphics: Pictures without haze, which must come back as they are, to train on too.
         its: Folder of RESIDE's ITS (`hazy/`, `clear/`): trains on its fixed images of scenes 1 to
             1349 rather than on haze drawn anew.
         ohaze: Folder of O-HAZE (`hazy/`, `GT/`): trains on its scenes 1 to 35 alone, and validates
@@ -74,6 +76,7 @@ class HazeData(LightningDataModule):
         batch: BatchConfig | None = None,
         haze: HazeConfig | None = None,
         photos: PhotosConfig | None = None,
+        graphics: GraphicsConfig | None = None,
         its: Path | None = None,
         ohaze: Path | None = None,
         epoch_length: int = 1748,
@@ -90,6 +93,7 @@ class HazeData(LightningDataModule):
         self.batch = batch or BatchConfig()
         self.haze = haze or HazeConfig()
         self.photos = photos
+        self.graphics = graphics
         self.its = its
         self.ohaze = ohaze
         self.epoch_length = epoch_length
@@ -147,19 +151,33 @@ class HazeData(LightningDataModule):
             seed=self.seed,
             length=self.epoch_length,
         )
-        if self.photos is None:
+        sources: list[tuple[Batches, float]] = [(scenes, 1.0)]
+        if self.photos is not None:
+            fraction = self.photos.fraction
+            sources = [(scenes, 1 - fraction), (self._hazed_photos(device), fraction)]
+        if self.graphics is not None:
+            fraction = self.graphics.fraction
+            sources = [(source, weight * (1 - fraction)) for source, weight in sources]
+            sources.append((self._drawn(), fraction))
+        if len(sources) == 1:
             return scenes
-        photos = HazedPhotos(
-            load_photos(find_photos(self.photos.root, "train")).to(device),
-            self.photos.batch or self.batch,
-            self.photos.haze,
+        return Mixed(
+            [source for source in sources if source[1] > 0],
+            self.batch,
             seed=self.seed,
             length=self.epoch_length,
         )
-        fraction = self.photos.fraction
-        return Mixed(
-            [(scenes, 1 - fraction), (photos, fraction)],
-            self.batch,
+
+    def _drawn(self) -> Graphics:
+        config = self.photos.batch if self.photos is not None else None
+        return Graphics(config or self.batch, seed=self.seed, length=self.epoch_length)
+
+    def _hazed_photos(self, device: torch.device) -> HazedPhotos:
+        assert self.photos is not None
+        return HazedPhotos(
+            load_photos(find_photos(self.photos.root, "train")).to(device),
+            self.photos.batch or self.batch,
+            self.photos.haze,
             seed=self.seed,
             length=self.epoch_length,
         )
