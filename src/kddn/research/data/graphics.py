@@ -1,7 +1,7 @@
 """Pictures in which there is no haze to be found, and which must come back as they are.
 
-Flat areas, gradients, pages of text, and drawings, made up: what matters of them is that they are pale
-or flat, as haze is.
+Flat areas, gradients, pages of text, drawings, made up: what matters is that they are pale or flat,
+as haze is.
 """
 
 from dataclasses import dataclass
