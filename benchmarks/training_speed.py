@@ -98,7 +98,7 @@ def loss_stages(
     full = build("student", "paper").to(scenes.clean.device)
     imitate = Imitation(full, Teacher().to(scenes.clean.device)).to(scenes.clean.device)
     with mixed():
-        _, features = imitate.watch(full, batch.hazy)
+        _, features = imitate.tap(full, batch.hazy)
     features = {name: feature.detach().requires_grad_() for name, feature in features.items()}
 
     def imitation() -> None:

@@ -18,6 +18,7 @@ from kddn.research.nets import UNET_PRESETS, Teacher, TeacherConfig, UNet, UNetC
 from kddn.research.nets.affine import AffineMap
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.depthwise import DepthwiseConv, _Depthwise
+from kddn.research.nets.unet import with_lights_as_maps
 from kddn.research.windows import local_minimum
 
 NARROW = {"widths": (8, 12, 16), "blocks": (1, 1, 2, 1, 1)}
@@ -62,6 +63,28 @@ def test_a_finer_map_of_each_colour(lights):
     scale, offset = network.estimate(torch.rand(2, 3, 48, 64))
     assert scale.shape == offset.shape == (2, 3, 24, 32)
     assert scale.min() >= 1
+
+
+def test_lights_of_the_picture_become_maps_that_say_the_same():
+    torch.manual_seed(0)
+    network = UNet(UNetConfig(**NARROW)).eval()
+    wide = with_lights_as_maps(network).eval()
+    assert wide.config == UNetConfig(**NARROW, lights="maps")
+    features = torch.randn(2, 16, 1, 1).expand(2, 16, 5, 6)
+    hazy = torch.rand(2, 3, 80, 96)
+    for one, other in zip(network.lights(features, hazy), wide.lights(features, hazy), strict=True):
+        torch.testing.assert_close(other[..., 1:-1, 1:-1], one.expand(2, 3, 3, 4))
+    names = {"encoder1", "bottom.block2", "scale"}
+    inside, outside = {}, {}
+    for kept, of in ((inside, network), (outside, wide)):
+        for name in names:
+            module = of.get_submodule(name)
+            module.register_forward_hook(
+                lambda m, i, o, kept=kept, name=name: kept.update({name: o})
+            )
+        of.estimate(hazy)
+    for name in names:
+        torch.testing.assert_close(inside[name], outside[name])
 
 
 @pytest.mark.parametrize("lights", ["picture", "pixels"])

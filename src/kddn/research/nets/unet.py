@@ -7,7 +7,7 @@ with the physics of haze at the end.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import torch
@@ -242,6 +242,23 @@ class UNet(AffineNetwork):
         scale = 1 + F.softplus(self.scale(self.scale_norm(x)).float())  # b 1 h/4 w/4, or 3, or h/2
         airlight, white = (_spread(light, scale.shape[-2:]) for light in (airlight, white))
         return AffineMap(scale, white - scale * airlight)
+
+
+def with_lights_as_maps(network: UNet) -> UNet:
+    """A U with its one airlight and white a picture told place by place, in the same words.
+
+    Where features are the same all over, both say the same.
+
+    Args:
+        network: One whose lights come from the picture.
+    """
+    wide = UNet(replace(network.config, lights="maps"))
+    state = network.state_dict()
+    weight = state.pop("lights.linear.weight")[:, :, None, None]
+    state["lights.conv.weight"] = F.pad(weight, (1, 1, 1, 1))  # at the filter's centre
+    state["lights.conv.bias"] = state.pop("lights.linear.bias")
+    wide.load_state_dict(state)
+    return wide
 
 
 def _blocks(config: UNetConfig, width: int, count: int) -> nn.Sequential:

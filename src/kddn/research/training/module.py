@@ -18,9 +18,10 @@ from kddn.research.data import Pair
 from kddn.research.evaluation.metrics import psnr
 from kddn.research.losses.functions import reconstruction
 from kddn.research.losses.objective import Losses, Objective
-from kddn.research.nets import Student
+from kddn.research.nets import Student, UNet
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.nets.registry import build, describe
+from kddn.research.nets.unet import with_lights_as_maps
 from kddn.research.nets.widening import widen
 from kddn.research.training.clock import processor_seconds
 from kddn.research.training.optimizers import Muon
@@ -202,7 +203,8 @@ class StudentTraining(Training):
         network: A preset's name (`kddn.research.nets`), or any network from RGB to RGB by
             `class_path` and `init_args`.
         start: Weights to start from (`.safetensors`, `.ckpt` or `.onnx`) rather than from noise.
-            Those of a narrower student are widened.
+            Those of a narrower student are widened, and a U whose lights come from the picture
+            becomes one that has them as maps.
         losses: What to train for; L1 alone by default.
         optimization: Learning rate and its schedule.
     """
@@ -248,6 +250,13 @@ def _begin(network: nn.Module, start: Path | None) -> nn.Module:
         and _is_narrower(trained, network)
     ):
         trained = widen(trained, network.config.width)
+    if (
+        isinstance(trained, UNet)
+        and isinstance(network, UNet)
+        and trained.config.lights == "picture"
+    ):
+        maps = replace(trained.config, lights="maps")
+        trained = with_lights_as_maps(trained) if network.config == maps else trained
     if describe(trained) != describe(network):
         raise ModelError(
             f"{start} holds a {describe(trained)}, the run asks for a {describe(network)}; "
