@@ -191,14 +191,24 @@ def test_a_display_in_the_words_of_each_encoder():
     assert transcode._display(data, "libsvtav1") == parts
 
 
-def test_fields_stay_fields(tmp_path, dehazer):
-    path = video(tmp_path / "a.mp4", options={"x264-params": "tff=1"})
+def field_order(path):
+    with av.open(str(path)) as opened:
+        return opened.streams.video[0].codec_context.field_order
+
+
+@pytest.mark.parametrize("order", ["tff", "bff"])
+def test_fields_stay_fields(tmp_path, dehazer, order):
+    path = video(tmp_path / "a.mp4", options={"x264-params": f"{order}=1"})
     done = dehaze_video(dehazer, path, tmp_path / "b.mp4")
     assert frames(path)[0].interlaced_frame
     assert frames(done.path)[0].interlaced_frame
+    assert field_order(done.path) == field_order(path)
     assert done.lost == ()
     done = dehaze_video(dehazer, path, tmp_path / "b.webm")
     assert done.lost == ("the mark that it is interlaced, which its lines still are",)
+    done = dehaze_video(dehazer, path, tmp_path / "b.mpg")
+    assert frames(done.path)[0].interlaced_frame
+    assert done.lost == ("the order of its fields",) * (order == "tff")
 
 
 def test_what_a_video_says_of_itself_stays(tmp_path, dehazer):

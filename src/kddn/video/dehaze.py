@@ -253,7 +253,7 @@ class _Video:
         """A stream like the video's, but upright, encoded well."""
         assert self.last is not None
         source = self.pictures.codec_context
-        how = transcode.encoding(frame, source.codec.canonical_name, self.result)
+        how = transcode.encoding(frame, self.pictures, self.result)
         done.lost += how.lost
         rate = self.pictures.average_rate or self.pictures.guessed_rate
         made = self.result.add_stream(how.encoder, rate=rate, options=how.options)

@@ -36,6 +36,9 @@ CONTAINERS = {
 }
 """Endings of videos, and what FFmpeg calls their containers."""
 
+_MPEG = {"mpeg1video", "mpeg2video"}
+"""What pictures are encoded with in MPEG's program streams."""
+
 _UNLISTED = {"mpegts", "mpeg"}
 """Containers of which FFmpeg does not say all that they hold."""
 
@@ -96,18 +99,20 @@ class Encoding:
     """What of the pictures it cannot say, by name."""
 
 
-def encoding(frame: "VideoFrame", codec: str, result: "OutputContainer") -> Encoding:
-    """How to encode pictures like a frame as what they were, as far as a container holds that.
+def encoding(frame: "VideoFrame", pictures: "VideoStream", result: "OutputContainer") -> Encoding:
+    """How to encode a stream's pictures as what they were, as far as a container holds that.
 
     Args:
         frame: One of them.
-        codec: FFmpeg's name of what they were encoded with.
+        pictures: The stream.
         result: Where they go.
     """
     import av
 
+    codec = pictures.codec_context.codec.canonical_name
     name = _ENCODERS.get(codec, codec if codec in {*_OPTIONS, *_WITHOUT_LOSS} else "libx264")
-    if not holds(result, av.codec.Codec(name, "w").canonical_name, name):
+    fits = holds(result, av.codec.Codec(name, "w").canonical_name, name)
+    if not fits or (result.format.name == "mpeg" and name not in _MPEG):
         name = _IN_STEAD.get(result.format.name, "libx264")
     options = dict(_OPTIONS.get(name, {}))
     pixel_format = _closest(frame, name)
@@ -117,8 +122,9 @@ def encoding(frame: "VideoFrame", codec: str, result: "OutputContainer") -> Enco
     if name == "libx264" and result.format.name == "avi":
         options["bf"] = "0"  # AVI knows only the order of decoding
     parameters, missing = _side_data(frame, name)
-    if frame.interlaced_frame and not _interlace(options, parameters, name):
-        missing.append("the mark that it is interlaced, which its lines still are")
+    if frame.interlaced_frame:
+        top_first = pictures.codec_context.field_order not in _BOTTOM_FIRST
+        missing += _interlace(options, parameters, name, top_first=top_first)
     if name == "libx265":
         parameters.insert(0, "log-level=error")
     if parameters:
@@ -175,15 +181,21 @@ def _chroma(format: "VideoFormat") -> tuple[int, int]:
     return format.chroma_width(4) * 2 // 4, format.chroma_height(4) * 2 // 4
 
 
-def _interlace(options: dict[str, str], parameters: list[str], encoder: str) -> bool:
-    """Ask for fields, where an encoder knows them; whether it does."""
+_BOTTOM_FIRST = (3, 4)
+"""FFmpeg's numbers of the orders of fields in which the lower one is shown first."""
+
+
+def _interlace(
+    options: dict[str, str], parameters: list[str], encoder: str, *, top_first: bool
+) -> list[str]:
+    """Ask for fields, where an encoder knows them; what of them it cannot say, by name."""
     if encoder == "libx264":
-        parameters.append("tff=1")
-        return True
+        parameters.append("tff=1" if top_first else "bff=1")
+        return []
     if encoder in ("mpeg2video", "mpeg4"):
-        options["flags"] = options.get("flags", "") + "+ildct+ilme"
-        return True
-    return encoder in ("prores_ks", "ffv1")  # which take each line as it is
+        options["flags"] = options.get("flags", "") + "+ildct+ilme"  # the lower field first
+        return ["the order of its fields"] if top_first else []
+    return ["the mark that it is interlaced, which its lines still are"]
 
 
 def _side_data(frame: "VideoFrame", encoder: str) -> tuple[list[str], list[str]]:
