@@ -22,7 +22,7 @@ _HOMES = {
     "dehaze": "kddn.dehazer",
 }
 
-_MOVED = {"deep": "kddn.io.metadata", "files": "kddn.io.files"}
+_MOVED = {"deep": "kddn.io.png", "files": "kddn.io.files"}
 """Where what others import from modules that were here before 0.1 has moved."""
 
 

@@ -10,8 +10,9 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 from kddn import Dehazer, ImageError
-from kddn.io import files, high_bit_depth, metadata
+from kddn.io import files, high_bit_depth
 from kddn.io import image as images
+from kddn.io import png as png_files
 from kddn.io.compare import write_comparison
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -31,10 +32,10 @@ def png(pixels):
     buffer = io.BytesIO()
     Image.new("RGB", (1, 1)).save(buffer, "PNG", dpi=(300, 300), icc_profile=PROFILE, exif=exif)
     kept = (b"pHYs", b"iCCP", b"eXIf")
-    chunks = [chunk for chunk in metadata._chunks(buffer.getvalue()) if chunk[0] in kept]
+    chunks = [chunk for chunk in png_files.chunks(buffer.getvalue()) if chunk[0] in kept]
     assert len(chunks) == 3
     content = imagecodecs.png_encode(pixels)
-    return content[:33] + b"".join(metadata._chunk(*chunk) for chunk in chunks) + content[33:]
+    return content[:33] + b"".join(png_files.chunk(*chunk) for chunk in chunks) + content[33:]
 
 
 def tiff(pixels, **options):

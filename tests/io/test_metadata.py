@@ -13,8 +13,9 @@ from PIL import ExifTags, Image, ImageCms, IptcImagePlugin
 
 from helpers import hazy_photograph
 from kddn import Dehazer, ImageError
-from kddn.io import files, limits, metadata
+from kddn.io import files, limits, metadata, png, tiff
 from kddn.io import image as images
+from kddn.io import xmp as xmp_packets
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
@@ -69,7 +70,7 @@ def said_by(content):
             "geographic tags": tuple(of.get(tag) for tag in GEO),
         }
         if image.format == "PNG":
-            chunks = {k: v for k, v in metadata._chunks(content) if not v.startswith(b"XML:")}
+            chunks = {k: v for k, v in png.chunks(content) if not v.startswith(b"XML:")}
             colours = (b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"sBIT", b"prVt")
             found["text"] = tuple(chunks.get(kind) for kind in (b"tEXt", b"iTXt"))
             found["PNG's description of its colours"] = tuple(map(chunks.get, colours))
@@ -117,7 +118,7 @@ def told(draw):
         )
         content = buffer.getvalue()
         if "EXIF" in kinds:
-            content = metadata._with_directories(content, exif())
+            content = tiff.with_directories(content, exif())
         return name, content
     image.save(buffer, name, **options)
     content = buffer.getvalue()
@@ -126,13 +127,13 @@ def told(draw):
     if bits == 16:
         import imagecodecs
 
-        kept = [c for c in metadata._chunks(content) if c[0] in (b"eXIf", b"iCCP")]
-        content = metadata.with_chunks(imagecodecs.png_encode(deep), kept)
+        kept = [c for c in png.chunks(content) if c[0] in (b"eXIf", b"iCCP")]
+        content = png.with_chunks(imagecodecs.png_encode(deep), kept)
     if "XMP" in kinds:
         xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + XMP % 1
-        content = metadata.with_chunks(content, [(b"iTXt", xmp)])
+        content = png.with_chunks(content, [(b"iTXt", xmp)])
     if "own" in kinds:
-        content = metadata.with_chunks(content, PNG_CHUNKS.items())
+        content = png.with_chunks(content, PNG_CHUNKS.items())
     return name, content
 
 
@@ -185,14 +186,14 @@ def turned(format):
     if format == "PNG":
         hazy_photograph(60, 40).save(buffer, format, exif=exif(6))
         chunk = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
-        return metadata.with_chunks(buffer.getvalue(), [chunk])
+        return png.with_chunks(buffer.getvalue(), [chunk])
     options = {} if format == "TIFF" else {"xmp": xmp}
     said = exif(6)
     if format == "TIFF":
         said[700] = xmp
     hazy_photograph(60, 40).save(buffer, format, exif=said, **options)
     if format == "TIFF":
-        return metadata._with_directories(buffer.getvalue(), said)
+        return tiff.with_directories(buffer.getvalue(), said)
     return buffer.getvalue()
 
 
@@ -218,7 +219,7 @@ def test_every_record_of_the_orientation_is_set_right(dehazer, format):
 )
 def test_orientation_in_xmp_as_others_write_it(before, after):
     name = b"<x xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:other='urn:x'>"
-    assert metadata._upright_xmp(name + before) == name + after
+    assert xmp_packets.upright(name + before) == name + after
 
 
 def test_a_thumbnail_does_not_show_the_hazy_picture(dehazer):
@@ -272,7 +273,7 @@ def test_more_than_a_segment_holds_is_said_to_be_lost():
 def test_damaged_profiles_and_exif_do_not_keep_a_picture_from_being_done(dehazer):
     buffer = io.BytesIO()
     hazy_photograph(60, 40).save(buffer, "PNG")
-    content = metadata.with_chunks(buffer.getvalue(), [(b"iCCP", b"x\0\0broken")])
+    content = png.with_chunks(buffer.getvalue(), [(b"iCCP", b"x\0\0broken")])
     assert files.open_picture(content).lost("PNG") == ("colour profile (damaged)",)
     assert said_by(dehazer(content)) == {}
     buffer = io.BytesIO()
@@ -349,7 +350,7 @@ def huge(bits):
     """A PNG that claims to be 40,000 pixels square."""
     header = struct.pack(">IIBBBBB", 40_000, 40_000, bits, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    return metadata.PNG + b"".join(metadata._chunk(*chunk) for chunk in chunks)
+    return png.SIGNATURE + b"".join(png.chunk(*chunk) for chunk in chunks)
 
 
 def huge_tiff():
@@ -471,3 +472,16 @@ def test_either_byte_order_comes_back(dehazer, dtype):
     result = dehazer(array)
     assert result.dtype == array.dtype
     np.testing.assert_array_equal(result, dehazer(array.astype(array.dtype.newbyteorder("="))))
+
+
+def test_packets_of_a_spiteful_writer_take_no_longer():
+    start = (
+        b"<x xmlns:xmp='http://ns.adobe.com/xap/1.0/' xmlns:tiff='http://ns.adobe.com/tiff/1.0/'>"
+    )
+    packet = start + b"<xmp:Thumbnails>" * 200_000 + b"tiff:Orientation=" * 200_000
+    assert xmp_packets.without_thumbnails(xmp_packets.upright(packet)) == packet
+    many = start + b"<xmp:Thumbnails>x</xmp:Thumbnails>" * 100_000
+    assert xmp_packets.without_thumbnails(many) == start
+    bomb = zlib.compress(bytes(1 << 26))
+    assert len(bomb) < 1 << 17
+    assert png._is_profile(b"x\0\0" + bomb)

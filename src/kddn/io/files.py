@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from kddn.errors import ImageError
-from kddn.io import high_bit_depth, metadata
+from kddn.io import high_bit_depth, metadata, tiff
 from kddn.io.encode import WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
 from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
@@ -158,8 +158,8 @@ def read(
 def _has_several(image: Image.Image) -> bool:
     """Whether a file holds pictures beside the first that are no smaller copies of it."""
     if image.format == "TIFF":
-        _, *others = metadata.kinds_of_pages(image)
-        return not all(metadata.is_overview(kind) for kind in others)
+        _, *others = tiff.kinds_of_pages(image)
+        return not all(tiff.is_overview(kind) for kind in others)
     return getattr(image, "n_frames", 1) > 1 and image.format not in _JPEGS
 
 

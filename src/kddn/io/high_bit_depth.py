@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from kddn.errors import ImageError
-from kddn.io import metadata
+from kddn.io import metadata, png, tiff
 from kddn.io.encode import encode
 from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
 from kddn.io.metadata import Metadata
@@ -124,7 +124,7 @@ def read(content: bytes, max_pixels: int = MAXIMUM_PIXELS) -> DeepPicture | None
             missing.
     """
     try:
-        if content.startswith(metadata.PNG):
+        if content.startswith(png.SIGNATURE):
             return _read_png(content, max_pixels)
         if content.startswith(_TIFF):
             return _read_tiff(content, max_pixels)
@@ -158,7 +158,7 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
             raise ImageError("it is damaged or cut short (no page in it)")
         page = file.pages.first
         kinds = [int(getattr(other, "subfiletype", 0)) for other in file.pages[1:]]
-        if not all(map(metadata.is_overview, kinds)):
+        if not all(map(tiff.is_overview, kinds)):
             raise ImageError("it has several pages; split it into single pictures first")
         check_size(page.imagewidth, page.imagelength, max_pixels)
         _check_kind(page)
@@ -175,7 +175,7 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
     exif.bigtiff, exif.endian = big, order
     exif.load_from_fp(io.BytesIO(content), place)
     profile = tags.get(_PROFILE) or b""
-    said = metadata.tiff(metadata.read_whole(exif), profile, _tiff_dpi(tags), overviews)
+    said = metadata.of_tiff(metadata.read_whole(exif), profile, _tiff_dpi(tags), overviews)
     kind = _ALPHA.get(extra[0], "unspecified") if extra else "unassalpha"
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return _upright(straight(pixels) if kind == "assocalpha" else pixels, said, kind)
