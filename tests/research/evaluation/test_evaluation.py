@@ -18,7 +18,7 @@ from helpers import vgg_files
 from kddn.errors import DataError, KddnError, ModelError
 from kddn.inference.models import find_model
 from kddn.research.data import load_nyu, sots_pair
-from kddn.research.data.sets import DATA_SETS, Case
+from kddn.research.data.sets import DATA_SETS, Case, find_data_set
 from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.data.sets.outdoor import RULES, outdoor_pairs
 from kddn.research.evaluation.evaluate import evaluate, find_systems, score
@@ -157,6 +157,15 @@ def test_kddns_protocol_gives_the_network_multiples_of_4(images):
     (result,) = score({"same": system}, [odd], ["kddn"])
     assert seen == [(530, 299), (528, 296)]
     assert 30 < result.figures["psnr"] < 70
+
+
+def test_graphics_are_the_same_every_time_and_of_every_kind(tmp_path):
+    cases, again = (list(find_data_set("graphics").cases(tmp_path)) for _ in range(2))
+    assert [case.scene for case in cases[::10]] == ["flat", "gradient", "page", "drawing"]
+    assert len({case.hazy.sum().item() for case in cases}) == len(cases) == 40
+    for one, other in zip(cases, again, strict=True):
+        torch.testing.assert_close(one.hazy, other.hazy)
+        torch.testing.assert_close(one.hazy, one.clean)
 
 
 def test_outdoor_hazes_are_of_their_rules_and_always_the_same(photos):

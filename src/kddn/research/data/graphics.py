@@ -4,6 +4,7 @@ Flat areas, gradients, pages of text, drawings, made up: what matters is that th
 as haze is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,7 @@ class Graphics(Batches):
 
 def draw_graphic(height: int, width: int, generator: torch.Generator) -> Picture:
     """One picture, of a kind of its own, in [0, 1]."""
-    kinds = (flat, gradient, page, drawing)
+    kinds = list(KINDS.values())
     kind = kinds[int(torch.randint(len(kinds), (), generator=generator))]
     return kind(height, width, generator)
 
@@ -115,3 +116,12 @@ def drawing(height: int, width: int, generator: torch.Generator) -> Picture:
         inside = x**2 + y**2 < 1 if round_one else (x.abs() < 1) & (y.abs() < 1)
         image = torch.where(inside, torch.rand(3, 1, 1, generator=generator), image)
     return image
+
+
+KINDS: dict[str, Callable[[int, int, torch.Generator], Picture]] = {
+    "flat": flat,
+    "gradient": gradient,
+    "page": page,
+    "drawing": drawing,
+}
+"""What is drawn, by name."""

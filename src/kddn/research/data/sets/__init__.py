@@ -5,6 +5,7 @@ from kddn.research.data.sets.clear import CLEAR
 from kddn.research.data.sets.d_hazy import D_HAZY_MIDDLEBURY, D_HAZY_NYU
 from kddn.research.data.sets.data_set import Case, DataSet, Names, Problem
 from kddn.research.data.sets.dense_haze import DENSE_HAZE
+from kddn.research.data.sets.graphics import GRAPHICS
 from kddn.research.data.sets.haze_rd import HAZE_RD
 from kddn.research.data.sets.hsts import HSTS, HSTS_REAL
 from kddn.research.data.sets.i_haze import I_HAZE
@@ -22,8 +23,9 @@ from kddn.research.data.sets.sots import SOTS_INDOOR, SOTS_OUTDOOR
 DATA_SETS = {
     data.name: data
     for data in (
-        NYU, OUTDOOR, CLEAR, NYU_CLEAR, REAL, PAIRS, SOTS_INDOOR, SOTS_OUTDOOR, HSTS, HSTS_REAL,
-        RTTS, ITS, OTS, D_HAZY_MIDDLEBURY, D_HAZY_NYU, O_HAZE, I_HAZE, DENSE_HAZE, NH_HAZE, HAZE_RD,
+        NYU, OUTDOOR, CLEAR, GRAPHICS, NYU_CLEAR, REAL, PAIRS, SOTS_INDOOR, SOTS_OUTDOOR, HSTS,
+        HSTS_REAL, RTTS, ITS, OTS, D_HAZY_MIDDLEBURY, D_HAZY_NYU, O_HAZE, I_HAZE, DENSE_HAZE, NH_HAZE,
+        HAZE_RD,
     )
 }  # fmt: skip
 """The sets by name."""

@@ -170,7 +170,7 @@ class DataSet:
             yield Case(self.name, files.clean.stem, files.hazy.stem, pair.hazy, pair.clean)
 
     def check(self, root: Path) -> Iterator[Problem | None]:
-        """NoReference at every file: a problem, or None for one that is as it should be.
+        """Look at every file: a problem, or None for one that is as it should be.
 
         Raises:
             DataError: If there is nothing of the set in the folder.
