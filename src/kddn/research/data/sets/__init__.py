@@ -24,8 +24,8 @@ DATA_SETS = {
     data.name: data
     for data in (
         NYU, OUTDOOR, CLEAR, GRAPHICS, NYU_CLEAR, REAL, PAIRS, SOTS_INDOOR, SOTS_OUTDOOR, HSTS,
-        HSTS_REAL, RTTS, ITS, OTS, D_HAZY_MIDDLEBURY, D_HAZY_NYU, O_HAZE, I_HAZE, DENSE_HAZE, NH_HAZE,
-        HAZE_RD,
+        HSTS_REAL, RTTS, ITS, OTS, D_HAZY_MIDDLEBURY, D_HAZY_NYU, O_HAZE, I_HAZE, DENSE_HAZE,
+        NH_HAZE, HAZE_RD,
     )
 }  # fmt: skip
 """The sets by name."""
