@@ -1,11 +1,10 @@
 """What systems are judged on: one file a data set, all giving the same cases."""
 
 from kddn.errors import DataError
-from kddn.research.data.sets.clear import CLEAR
 from kddn.research.data.sets.d_hazy import D_HAZY_MIDDLEBURY, D_HAZY_NYU
 from kddn.research.data.sets.data_set import Case, DataSet, Names, Problem
 from kddn.research.data.sets.dense_haze import DENSE_HAZE
-from kddn.research.data.sets.graphics import GRAPHICS
+from kddn.research.data.sets.haze_free import CLEAR, GRAPHICS
 from kddn.research.data.sets.haze_rd import HAZE_RD
 from kddn.research.data.sets.hsts import HSTS, HSTS_REAL
 from kddn.research.data.sets.i_haze import I_HAZE

@@ -1,4 +1,4 @@
-"""Pages, drawings, gradients and flat colours, made up: there is nothing to remove."""
+"""Pictures without haze as they are, photographs and drawn ones: nothing should change."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,19 +6,31 @@ from pathlib import Path
 import torch
 
 from kddn.research.data.graphics import KINDS
+from kddn.research.data.photos import find_photos
 from kddn.research.data.sets.data_set import ANY_PICTURE, Case, DataSet
+from kddn.research.data.sets.outdoor import load_clean
 
 HEIGHT, WIDTH = 320, 480
+"""Of a drawn picture."""
 
 PICTURES = 10
-"""Of each kind."""
+"""Drawn ones of each kind."""
 
 _SEED = 1 << 40
 """Beyond those that batches of training are drawn with."""
 
 
+class Clear(DataSet):
+    """Photographs that training holds back are hazy image and target at once."""
+
+    def cases(self, root: Path) -> Iterator[Case]:
+        for path in find_photos(root, "validation"):
+            clean = torch.from_numpy(load_clean(path)[None]).float()
+            yield Case(self.name, path.stem, path.stem, clean, clean)
+
+
 class Graphics(DataSet):
-    """Pictures that are hazy image and target at once, the same every time."""
+    """Drawn pictures that are hazy image and target at once, the same every time."""
 
     def cases(self, root: Path) -> Iterator[Case]:
         for kind, draw in KINDS.items():
@@ -27,6 +39,15 @@ class Graphics(DataSet):
                 picture = draw(HEIGHT, WIDTH, generator)[None]
                 yield Case(self.name, kind, f"{kind}_{number}", picture, picture)
 
+
+CLEAR = Clear(
+    name="clear",
+    summary="every fifth photograph of a folder as it is: nothing should change",
+    licence="yours",
+    source="clear photographs of your own, such as BSDS500's",
+    example="any picture",
+    hazy=ANY_PICTURE,
+)
 
 GRAPHICS = Graphics(
     name="graphics",
