@@ -78,7 +78,7 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
-        raise ImageError(text if text.startswith(name) else f"{name}: {text}") from error
+        raise type(error)(text if text.startswith(name) else f"{name}: {text}") from error
 
 
 def _open(image: Image.Image, content: bytes) -> Opened:
@@ -151,7 +151,7 @@ def read(
             raise ImageError("it has several frames; split it into single pictures first")
     except ImageError as error:
         image.close()
-        raise ImageError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     return image
 
 

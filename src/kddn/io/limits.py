@@ -6,7 +6,7 @@ from typing import IO
 
 from PIL import Image
 
-from kddn.errors import ImageError
+from kddn.errors import SizeError
 
 MAXIMUM_PIXELS = 500_000_000
 """What a picture may have unless one says otherwise: a few hundred bytes can claim far more than
@@ -19,10 +19,10 @@ def check_size(width: int, height: int, maximum: int = MAXIMUM_PIXELS) -> None:
     """See that a picture is no larger than allowed.
 
     Raises:
-        ImageError: If it is.
+        SizeError: If it is.
     """
     if width * height > maximum:
-        raise ImageError(
+        raise SizeError(
             f"it has {width} x {height} pixels, {width * height / 1e6:,.0f} million where "
             f"{maximum / 1e6:,.0f} are allowed; raise `max_pixels` if you trust it"
         )
