@@ -6,6 +6,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich import print as show
 
+from kddn.cli._libraries import hush_libraries
 from kddn.errors import KddnError
 
 Positive = Parameter(validator=Number(gt=0))
@@ -74,4 +75,5 @@ def serve(
         hosts=(*Settings.hosts, *(hosts or ())),
         origins=tuple(origins or ()),
     )
+    hush_libraries()
     run(settings, host, port, tell=lambda address: show(f"kddn is at {address}", flush=True))

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from kddn.errors import ImageError
+from kddn.errors import ImageError, SizeError
 from kddn.io import high_bit_depth, metadata
 from kddn.io.encode import WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
@@ -133,9 +133,11 @@ def read(
     name = name or (str(source) if isinstance(source, Path) else "the picture")
     _register_heif()
     try:
-        image = open_image(source if isinstance(source, Path) else io.BytesIO(source))
+        image = open_image(source if isinstance(source, Path) else io.BytesIO(source), max_pixels)
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist") from None
+    except SizeError as error:
+        raise SizeError(f"{name}: {error}") from error
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture in a known format") from None
     except OSError as error:

@@ -13,6 +13,8 @@ from typing import Any
 
 from PIL import ExifTags, Image, MpoImagePlugin, TiffImagePlugin
 
+from kddn.errors import ImageError
+
 Chunk = tuple[bytes, bytes]
 """Of a PNG: four letters, and what follows."""
 
@@ -31,6 +33,9 @@ _THUMBNAILS = (0x0409, 0x040C)
 """Photoshop's image resources that hold a small picture."""
 
 _XMP_TAG, _PROFILE_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 34675, 33723, 34377
+_MOST_PAGES = 1000
+"""Pages of a TIFF that are looked at."""
+
 _SUB_IFDS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _LAYOUT_TAGS = frozenset(
     {*range(254, 260), 262, 266, 273, 274, 277, 278, 279, 284, 317, *range(320, 324), 324, 325, 330}
@@ -270,8 +275,11 @@ def kinds_of_pages(image: Image.Image) -> list[int]:
     header = file.read(16)
     header = header if header[2:4] in (b"+\0", b"\0+") else header[:8]  # + is BigTIFF's
     directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-    kinds, places = [], set()
+    kinds: list[int] = []
+    places: set[int] = set()
     while (place := directory.next) and place not in places:
+        if len(places) == _MOST_PAGES:  # each takes time, and a file may claim millions
+            raise ImageError(f"it has more than {_MOST_PAGES} pages; split it into single pictures")
         places.add(place)
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
         file.seek(place)

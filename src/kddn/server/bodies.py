@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _RAW = ("image/", "application/octet-stream")
 _NAME = 200
 """Characters of a file's name that are kept."""
 
+_PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+"""How PostScript begins, which would be run, not read."""
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -27,6 +31,12 @@ class Sent:
     content: bytes
     name: str
     """Of the file alone, without folders; `picture` where none was said."""
+
+
+class _InMemory(MultiPartParser):
+    """Forms whose files never go to a disk: nothing is left behind, nor a disk needed."""
+
+    spool_max_size = sys.maxsize
 
 
 class Bodies:
@@ -53,6 +63,7 @@ class Bodies:
         try:
             await self._read(request, chunks)
             body = b"".join(chunks)
+            chunks[:] = [body]  # so that only one copy is held
             sent = await _from_form(request, body) if kind == _FORM else _from_body(request, body)
             if not sent.content:
                 raise ProblemError(
@@ -109,7 +120,7 @@ async def _from_form(request: Request, body: bytes) -> Sent:
 
     step = "send the picture file as the field `picture`, once"
     try:
-        parser = MultiPartParser(request.headers, once(), max_files=1, max_fields=8)  # type: ignore[arg-type]
+        parser = _InMemory(request.headers, once(), max_files=1, max_fields=8)  # type: ignore[arg-type]
         form = await parser.parse()
     except (MultiPartException, LookupError, ValueError) as error:
         raise ProblemError(400, "form", f"the form cannot be read ({error})", step) from error
