@@ -22,7 +22,7 @@ quick: $(DEV)/.made  ## the tests that take less than a minute together
 	$(DEV)/bin/pytest -q -m "not slow"
 
 test-web: $(DEV)/.made $(NPM)/.made  ## drive both pages in a browser (apt install chromium-driver)
-	$(DEV)/bin/pytest -q -m web tests/web
+	$(DEV)/bin/pytest -q -m web
 
 lint: $(DEV)/.made  ## formatting, style, types, and who may import whom
 	$(DEV)/bin/ruff format --check

@@ -184,6 +184,8 @@ def test_it_is_not_ready_before_the_model_is_open():
 
 
 def test_the_page_is_served(client):
+    found = client.get("/", follow_redirects=False)
+    assert found.headers["location"] == "page/"  # right behind a proxy's path too
     answer = client.get("/")
     assert answer.headers["content-type"].startswith("text/html")
     assert "kddn" in answer.text

@@ -21,10 +21,10 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def serving(*options):
-    """A server in a process of its own; its address."""
+def serving(*options, **process_options):
+    """A server in a process of its own, and its address."""
     command = [sys.executable, "-m", "kddn", "serve", "--port", "0", "--model", MODEL, *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **process_options)
     try:
         yield process, process.stdout.readline().split()[-1]
     finally:
@@ -86,6 +86,29 @@ def test_who_sends_slowly_is_answered_and_hinders_no_one(sent):
         for each in slow:
             assert each.recv(1000).startswith(b"HTTP/1.1 408 ")
             each.close()
+
+
+def test_who_does_not_take_the_result_is_cut_off():
+    """Its bytes count as long as they are held."""
+    large = encoded(hazy_photograph(1600, 1600), "BMP")
+    head = b"POST /v1/dehaze HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    with serving("--receive-seconds", "2") as (_, address), open_to(address) as slow:
+        slow.sendall(head % len(large) + large)
+        held(address, lambda count: count >= len(large), "0")
+        held(address, lambda count: count == 0, "0")
+        assert ask(address)[0] == 200
+
+
+def held(address, condition, jobs):
+    """Wait until so many bytes are held while so many jobs run."""
+    end = time.monotonic() + 30
+    while True:
+        lines = ask(address, None, "/metrics")[1].decode().splitlines()
+        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        if condition(float(values["kddn_bytes_held"])) and values["kddn_jobs_running"][0] == jobs:
+            return
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_who_goes_away_leaves_nothing_behind():

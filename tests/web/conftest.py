@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -52,15 +53,30 @@ def browser(downloads):
     driver.quit()
 
 
+@contextmanager
+def serving(*options):
+    """The address of a page that has its server."""
+    command = [sys.executable, "-m", "kddn", "serve", "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process.stdout.readline().split()[-1] + "/page/"
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
 @pytest.fixture(scope="session")
 def served():
-    """The address of a page that has its server."""
-    command = [sys.executable, "-m", "kddn", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    yield process.stdout.readline().split()[-1] + "/page/"
-    process.terminate()
-    process.wait(30)
-    process.stdout.close()
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def locked():
+    """The address of a page whose server asks for a key."""
+    with serving("--api-key", "secret") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,8 @@ class Page:
         browser.get_log("browser")
         browser.get_log("performance")
         browser.get(address)
+
+    def ready(self):
         self.until(lambda: self.script("return document.getElementById('model').length > 0"))
 
     def at(self, name):
@@ -119,6 +121,7 @@ class Page:
 @pytest.fixture(params=["served", "static"])
 def page(request, browser, downloads):
     page = Page(browser, request.getfixturevalue(request.param), downloads)
+    page.ready()
     page.is_served = request.param == "served"
     return page
 
@@ -212,6 +215,17 @@ def test_what_is_no_picture_is_told_and_the_rest_goes_on(page, picture, tmp_path
     assert page.at("drop").is_displayed()
     page.choose(picture)
     page.shown(picture.name)
+
+
+def test_a_key_is_asked_for(browser, downloads, locked, picture):
+    page = Page(browser, locked, downloads)
+    page.until(lambda: page.at("key").is_displayed())
+    assert "key" in page.text("error")
+    page.browser.switch_to.active_element.send_keys("secret", Keys.ENTER)
+    page.ready()
+    page.choose(picture)
+    page.shown(picture.name)
+    assert not page.at("key").is_displayed()
 
 
 def test_it_works_by_keyboard_alone(page, picture):

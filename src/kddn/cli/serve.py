@@ -43,9 +43,11 @@ def serve(
         jobs: Pictures worked on at a time.
         queue: Pictures that may wait; further ones are refused for the moment.
         seconds: How long a picture may wait and be worked on together.
-        receive_seconds: How long a request may take to come in.
+        receive_seconds: How long a request's head, and then its body, may take to come in, and how
+            long a client may take nothing of its result.
         max_bytes: What one request may send.
-        max_bytes_held: What all requests that are being done may have sent together.
+        max_bytes_held: What all requests that are being done may have sent together, with the
+            results that are being sent.
         max_pixels: How many pixels a picture may have.
         api_key: What requests must bring as `Authorization: Bearer KEY`.
         hosts: A name the server goes by, beside localhost; may be given several times.
@@ -71,7 +73,7 @@ def serve(
         max_bytes=max_bytes,
         max_bytes_held=max_bytes_held,
         max_pixels=max_pixels,
-        api_key=api_key,
+        api_key=api_key or None,  # an empty variable stands for none
         hosts=(*Settings.hosts, *(hosts or ())),
         origins=tuple(origins or ()),
     )

@@ -22,6 +22,7 @@ def picture_headers(done: Encoded, name: str, format: str | None) -> dict[str, s
         format: The ending that was asked for.
     """
     return {
+        "Content-Length": str(len(done.content)),
         "Content-Type": Image.MIME.get(done.format, "application/octet-stream"),
         "Content-Disposition": _attached(result_name(name, done.format, format)),
         "X-Kddn-Haze": f"{done.haze:.4f}",

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -28,6 +28,7 @@ from kddn.server.answers import picture_headers
 from kddn.server.bodies import Bodies
 from kddn.server.guard import Guard, Meters
 from kddn.server.jobs import GoneError, Jobs
+from kddn.server.memory import give_back
 from kddn.server.models import Models
 from kddn.server.problems import ProblemError
 from kddn.server.schemas import (
@@ -175,7 +176,7 @@ async def dehaze(request: Request, how: Annotated[How, Query()], its: Its) -> Re
         done, seconds = await _do(its, request, name, work, sent.content)
     headers = picture_headers(done, sent.name, how.format)
     headers |= {"X-Kddn-Model": name, "X-Kddn-Seconds": f"{seconds:.3f}"}
-    return Response(done.content, headers=headers)
+    return StreamingResponse(its.bodies.sent(done.content), headers=headers)
 
 
 @router.post(
@@ -219,7 +220,10 @@ async def _do(
 
     def timed() -> tuple[T, float]:
         began = time.perf_counter()
-        done = work(its.models.dehazer(name), content)
+        try:
+            done = work(its.models.dehazer(name), content)
+        finally:
+            give_back()
         return done, time.perf_counter() - began
 
     return await its.jobs.do(timed, _gone(request))

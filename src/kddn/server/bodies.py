@@ -20,6 +20,9 @@ _RAW = ("image/", "application/octet-stream")
 _NAME = 200
 """Characters of a file's name that are kept."""
 
+_PIECE = 1 << 18
+"""Bytes of a result that are sent at a time."""
+
 _PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 """How PostScript begins, which would be run, not read."""
 
@@ -49,7 +52,8 @@ class Bodies:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.held = 0
-        """Bytes of the requests that are being read, wait or are worked on."""
+        """Bytes of the requests that are being read, wait or are worked on, and of the results that
+        are being sent."""
 
     @asynccontextmanager
     async def picture(self, request: Request) -> AsyncIterator[Sent]:
@@ -72,6 +76,15 @@ class Bodies:
             yield sent
         finally:
             self.held -= sum(map(len, chunks))
+
+    async def sent(self, content: bytes) -> AsyncIterator[bytes]:
+        """A result in pieces, its bytes counted until the client has taken them."""
+        self.held += len(content)
+        try:
+            for place in range(0, len(content), _PIECE):
+                yield content[place : place + _PIECE]
+        finally:
+            self.held -= len(content)
 
     async def _read(self, request: Request, chunks: list[bytes]) -> None:
         said = request.headers.get("content-length", "")

@@ -75,9 +75,10 @@ def _response(status: int) -> dict[str, Any]:
         for name in ("type", "title", "status", "detail", "remedy")
     }
     schema = {"type": "object", "properties": members, "required": list(members)}
+    example = ProblemError(status, "kind", "the cause", "what to do about it").body()
     found: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
     }
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         seconds = {"description": "Seconds", "schema": {"type": "integer"}}

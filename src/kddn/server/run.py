@@ -60,40 +60,53 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """HTTP whose clients have so many seconds for a request's head, which uvicorn does not limit.
+    """HTTP with clients who wait for nothing, which uvicorn does not limit; bodies have own limits.
 
-    Bodies have a limit of their own.
+    Args:
+        seconds: How long a request's head may take, and how long a client may take nothing of what
+            it is sent.
     """
 
-    class Patient(H11Protocol):
+    class Impatient(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._late: asyncio.TimerHandle | None = None
+            self._timers: dict[str, asyncio.TimerHandle] = {}
             self._wait_for_head()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             self._wait_for_head()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._begin("send", self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._end("send")
+
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            self._stop_waiting()
+            for name in list(self._timers):
+                self._end(name)
 
         def _wait_for_head(self) -> None:
             """Begin to count where a head is to come, and stop once it is here."""
             if self.cycle is not None and not self.cycle.response_complete:
-                self._stop_waiting()
-            elif self._late is None:
-                self._late = self.loop.call_later(seconds, self._close)
+                self._end("head")
+            elif "head" not in self._timers:
+                self._begin("head", self._refuse)
 
-        def _stop_waiting(self) -> None:
-            if self._late is not None:
-                self._late.cancel()
-                self._late = None
+        def _begin(self, name: str, then: Callable[[], object]) -> None:
+            self._timers[name] = self.loop.call_later(seconds, then)
 
-        def _close(self) -> None:
+        def _end(self, name: str) -> None:
+            if name in self._timers:
+                self._timers.pop(name).cancel()
+
+        def _refuse(self) -> None:
             if not self.transport.is_closing():
                 self.transport.write(_LATE)
                 self.transport.close()
 
-    return Patient
+    return Impatient

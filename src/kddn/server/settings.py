@@ -16,7 +16,8 @@ class Settings:
     max_bytes: int = 64 << 20
     """What one request may send."""
     max_bytes_held: int = 512 << 20
-    """What all requests that are being read, wait or are worked on may have sent together."""
+    """What all requests that are being read, wait or are worked on may have sent together, with the
+    results that are being sent."""
     max_pixels: int = 100_000_000
     """How many pixels a picture may have, as its header says."""
     jobs: int = 2
@@ -26,7 +27,8 @@ class Settings:
     seconds: float = 60.0
     """How long a picture may wait and be worked on together."""
     receive_seconds: float = 60.0
-    """How long a request may take to come in."""
+    """How long a request's head, and then its body, may take to come in, and how long a client may
+    take nothing of its result."""
     api_key: str | None = None
     """What requests must bring as `Authorization: Bearer KEY`; none asks for nothing."""
     origins: tuple[str, ...] = ()
