@@ -91,6 +91,8 @@ def fit(
     Returns:
         Coefficients averaged over all the windows that cover a pixel.
     """
+    # In float32, the products' rounding would be as large as the variance of what is flat.
+    guide, target = guide.astype(np.float64), target.astype(np.float64)
     guide_mean, target_mean = box_mean(guide, radius), box_mean(target, radius)
     covariance = box_mean(guide * target, radius) - guide_mean * target_mean
     variance = box_mean(guide * guide, radius) - guide_mean * guide_mean

@@ -77,6 +77,21 @@ class FileResult:
     and what would no longer be true."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A picture file in memory that was made."""
+
+    content: bytes
+    format: str
+    """PIL's name of it."""
+    size: tuple[int, int]
+    """Width and height."""
+    haze: float
+    """As of `FileResult`."""
+    lost: tuple[str, ...] = ()
+    """As of `FileResult`."""
+
+
 class Dehazer:
     """Removes haze from pictures; made once, used for many.
 
@@ -205,20 +220,10 @@ class Dehazer:
         output = output or path.with_stem(path.stem + SUFFIX)
         file_format = files.format_of(output)
         writing.check_free(output, overwrite=overwrite)
-        opened = files.open_picture(path, max_pixels=self.max_pixels)
-        photograph, encode, lost = opened.photograph, opened.encode, opened.lost(file_format)
-        del opened  # so that only one copy of the pixels is held at a time
-        pixels, hazy, less_hazy = self._remove(photograph, strength, full_resolution)
-        rebuild = photograph.rebuild
-        del photograph
-        try:
-            content = encode(rebuild(pixels), file_format)
-        except ImageError as error:
-            raise ImageError(f"{path}: {error}") from error
-        writing.write(content, output, overwrite=overwrite, like=path)
-        haze = float(1 - estimate(hazy, less_hazy).mean())
-        size = pixels.shape[1], pixels.shape[0]
-        return FileResult(output, size, haze, hashlib.sha256(content).hexdigest(), lost)
+        done = self._make(path, file_format, strength, full_resolution)
+        writing.write(done.content, output, overwrite=overwrite, like=path)
+        sha256 = hashlib.sha256(done.content).hexdigest()
+        return FileResult(output, done.size, done.haze, sha256, done.lost)
 
     def encoded(
         self,
@@ -239,11 +244,43 @@ class Dehazer:
         Raises:
             ImageError: If the picture cannot be read or handled.
         """
-        opened = files.open_picture(content, max_pixels=self.max_pixels)
-        pixels, *_ = self._remove(opened.photograph, strength, full_resolution)
-        name = files.format_of(Path(f"x.{format.lstrip('.')}")) if format else opened.format
-        _tell_lost(Path("the result"), opened.lost(name))
-        return opened.encode(opened.photograph.rebuild(pixels), name)
+        done = self.in_memory(
+            content, format=format, strength=strength, full_resolution=full_resolution
+        )
+        _tell_lost(Path("the result"), done.lost)
+        return done.content
+
+    def in_memory(
+        self,
+        content: bytes,
+        *,
+        format: str | None = None,
+        strength: float = 1.0,
+        full_resolution: bool = False,
+    ) -> Encoded:
+        """As `encoded`, with what there is to tell of the file that was made."""
+        as_format = files.format_of(Path(f"x.{format.lstrip('.')}")) if format else None
+        return self._make(content, as_format, strength, full_resolution)
+
+    def _make(
+        self, source: Path | bytes, format: str | None, strength: float, full_resolution: bool
+    ) -> Encoded:
+        """Remove haze from a picture file; in another format if one is named, by PIL's name."""
+        opened = files.open_picture(source, max_pixels=self.max_pixels)
+        file_format = format or opened.format
+        photograph, encode, lost = opened.photograph, opened.encode, opened.lost(file_format)
+        del opened  # so that only one copy of the pixels is held at a time
+        pixels, hazy, less_hazy = self._remove(photograph, strength, full_resolution)
+        rebuild = photograph.rebuild
+        del photograph
+        try:
+            content = encode(rebuild(pixels), file_format)
+        except ImageError as error:
+            name = f"{source}: " if isinstance(source, Path) else ""
+            raise ImageError(f"{name}{error}") from error
+        haze = float(1 - estimate(hazy, less_hazy).mean())
+        size = pixels.shape[1], pixels.shape[0]
+        return Encoded(content, file_format, size, haze, lost)
 
     def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:
         """How much of the scene's own light comes through the haze, place by place.

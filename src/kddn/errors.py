@@ -9,6 +9,10 @@ class ImageError(KddnError):
     """A picture that cannot be read, or cannot be written."""
 
 
+class SizeError(ImageError):
+    """A picture with more pixels than are allowed."""
+
+
 class ModelError(KddnError):
     """Weights that are missing, damaged or do not fit."""
 

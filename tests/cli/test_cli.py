@@ -54,7 +54,16 @@ def test_importing_kddn_loads_nothing_else():
 def test_help_names_every_command():
     result = run("--help")
     assert result.returncode == 0
-    for command in ("dehaze", "models", "train", "data", "evaluate", "reproduce", "export"):
+    for command in (
+        "dehaze",
+        "models",
+        "serve",
+        "train",
+        "data",
+        "evaluate",
+        "reproduce",
+        "export",
+    ):
         assert command in result.stdout
 
 

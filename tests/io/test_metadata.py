@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, ImageCms, IptcImagePlugin
 
 from helpers import hazy_photograph
 from kddn import Dehazer, ImageError
+from kddn.errors import SizeError
 from kddn.io import files, limits, metadata, png, tiff
 from kddn.io import image as images
 from kddn.io import xmp as xmp_packets
@@ -370,6 +371,20 @@ def test_what_claims_too_much_is_refused_before_it_is_read(content):
         files.open_picture(content)
     with pytest.raises(ImageError, match=r"raise `max_pixels` if you trust it"):
         Dehazer("dcp", max_pixels=10**9)(content)
+
+
+def test_an_icon_cannot_hide_a_larger_picture():
+    head = struct.pack("<HHHBBBBHHII", 0, 1, 1, 0, 0, 0, 0, 1, 32, len(huge(8)), 22)
+    with pytest.raises(SizeError, match=r"holds a larger picture than it says"):
+        files.open_picture(head + huge(8))
+
+
+def test_a_tiff_of_too_many_pages_is_refused():
+    buffer = io.BytesIO()
+    pages = [Image.new("L", (1, 1))] * 1002
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    with pytest.raises(ImageError, match=r"more than 1000 pages"):
+        files.open_picture(buffer.getvalue())
 
 
 def test_pillows_limit_stays_where_it_was():

@@ -19,6 +19,7 @@ app = App(
 )
 app.command("kddn.cli.dehaze:dehaze", help="Remove haze from picture files.")
 app.command("kddn.cli.models:models", help="List the models that can be asked for.")
+app.command("kddn.cli.serve:serve", help="Serve a page and an interface for programs.")
 
 research = "Research (pip install 'kddn\\[train]')"
 app.command(

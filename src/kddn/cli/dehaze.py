@@ -1,6 +1,5 @@
 """`kddn dehaze`."""
 
-import logging
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from kddn.batch import watch as watching
 from kddn.batch.plan import COMPARED, Destination, Job, find, read_manifest
 from kddn.batch.run import Row, Settings, run
 from kddn.cli import PIPE, as_flags
+from kddn.cli._libraries import hush_libraries
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT
@@ -100,7 +100,7 @@ def dehaze(
         raise KddnError(
             "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
         )
-    _hush_libraries()
+    hush_libraries()
     dehazer = Dehazer(model, device, working_size=working_size, max_pixels=max_pixels)
     if pictures == [PIPE]:
         _pipe(dehazer, format, strength, full_resolution=full_resolution)
@@ -203,15 +203,6 @@ class _Say:
         if not self.quiet and not self.as_json:
             print(path, flush=True)
         return True
-
-
-def _hush_libraries() -> None:
-    """Keep what decoders say about odd files off the terminal: what matters becomes an error."""
-    logging.captureWarnings(True)
-    for name in ("py.warnings", "PIL", "tifffile", "libav"):
-        logger = logging.getLogger(name)
-        logger.addHandler(logging.NullHandler())
-        logger.propagate = False
 
 
 def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
-from kddn.errors import ImageError
+from kddn.errors import ImageError, SizeError
 from kddn.io import high_bit_depth, metadata, tiff
 from kddn.io.encode import WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
@@ -78,7 +78,7 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
-        raise ImageError(text if text.startswith(name) else f"{name}: {text}") from error
+        raise type(error)(text if text.startswith(name) else f"{name}: {text}") from error
 
 
 def _open(image: Image.Image, content: bytes) -> Opened:
@@ -133,9 +133,11 @@ def read(
     name = name or (str(source) if isinstance(source, Path) else "the picture")
     _register_heif()
     try:
-        image = open_image(source if isinstance(source, Path) else io.BytesIO(source))
+        image = open_image(source if isinstance(source, Path) else io.BytesIO(source), max_pixels)
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist") from None
+    except SizeError as error:
+        raise SizeError(f"{name}: {error}") from error
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a picture in a known format") from None
     except OSError as error:
@@ -151,7 +153,7 @@ def read(
             raise ImageError("it has several frames; split it into single pictures first")
     except ImageError as error:
         image.close()
-        raise ImageError(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     return image
 
 

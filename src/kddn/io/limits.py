@@ -6,7 +6,7 @@ from typing import IO
 
 from PIL import Image
 
-from kddn.errors import ImageError
+from kddn.errors import SizeError
 
 MAXIMUM_PIXELS = 500_000_000
 """What a picture may have unless one says otherwise: a few hundred bytes can claim far more than
@@ -19,20 +19,39 @@ def check_size(width: int, height: int, maximum: int = MAXIMUM_PIXELS) -> None:
     """See that a picture is no larger than allowed.
 
     Raises:
-        ImageError: If it is.
+        SizeError: If it is.
     """
     if width * height > maximum:
-        raise ImageError(
+        raise SizeError(
             f"it has {width} x {height} pixels, {width * height / 1e6:,.0f} million where "
             f"{maximum / 1e6:,.0f} are allowed; raise `max_pixels` if you trust it"
         )
 
 
-def open_image(source: Path | IO[bytes]) -> Image.Image:
-    """As `Image.open`, however large: Pillow's own limit is lower, and cannot be set by picture."""
+def open_image(source: Path | IO[bytes], maximum: int = MAXIMUM_PIXELS) -> Image.Image:
+    """As `Image.open`, however large: Pillow's own limit is lower, and cannot be set by picture.
+
+    But for icons, whose pixels it reads at once, and whose headers need not tell how many.
+
+    Raises:
+        SizeError: If a picture in an icon has more than twice the maximum.
+    """
+    limit = maximum if _is_icon(source) else None
     with _lock:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
         try:
             return Image.open(source)
+        except Image.DecompressionBombError as error:
+            raise SizeError(f"it holds a larger picture than it says ({error})") from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _is_icon(source: Path | IO[bytes]) -> bool:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _is_icon(file)
+    before = source.tell()
+    head = source.read(4)
+    source.seek(before)
+    return head == b"\0\0\1\0"

@@ -5,8 +5,13 @@ from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from kddn.errors import ImageError
+
 SUB_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 """Tags that lead to directories of EXIF's own."""
+
+_MOST_PAGES = 1000
+"""Pages of a file that are looked at."""
 
 
 def kinds_of_pages(image: Image.Image) -> list[int]:
@@ -17,8 +22,11 @@ def kinds_of_pages(image: Image.Image) -> list[int]:
     header = file.read(16)
     header = header if header[2:4] in (b"+\0", b"\0+") else header[:8]  # + is BigTIFF's
     directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-    kinds, places = [], set()
+    kinds: list[int] = []
+    places: set[int] = set()
     while (place := directory.next) and place not in places:
+        if len(places) == _MOST_PAGES:  # each takes time, and a file may claim millions
+            raise ImageError(f"it has more than {_MOST_PAGES} pages; split it into single pictures")
         places.add(place)
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
         file.seek(place)

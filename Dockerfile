@@ -1,0 +1,14 @@
+# kddn serve on the CPU: docker build -t kddn . && docker run --read-only -p 127.0.0.1:8000:8000 kddn
+FROM python:3.12-slim AS build
+COPY pyproject.toml README.md LICENSE NOTICE /kddn/
+COPY src /kddn/src
+RUN python -m venv /opt/kddn
+RUN /opt/kddn/bin/pip install --no-cache-dir "/kddn[serve,high-bit-depth,heic]"
+
+FROM python:3.12-slim
+COPY --from=build /opt/kddn /opt/kddn
+ENV PYTHONDONTWRITEBYTECODE=1
+USER 65534:65534
+EXPOSE 8000
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["/opt/kddn/bin/python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+ENTRYPOINT ["/opt/kddn/bin/kddn", "serve", "--host", "0.0.0.0"]

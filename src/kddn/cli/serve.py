@@ -1,0 +1,81 @@
+"""`kddn serve`."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich import print as show
+
+from kddn.cli._libraries import hush_libraries
+from kddn.errors import KddnError
+
+Positive = Parameter(validator=Number(gt=0))
+Several = Parameter(negative=())
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8000,
+    model: Annotated[list[str] | None, Several] = None,
+    device: str = "auto",
+    jobs: Annotated[int, Positive] = 2,
+    queue: Annotated[int, Parameter(validator=Number(gte=0))] = 16,
+    seconds: Annotated[float, Positive] = 60.0,
+    receive_seconds: Annotated[float, Positive] = 60.0,
+    max_bytes: Annotated[int, Positive] = 64 << 20,
+    max_bytes_held: Annotated[int, Positive] = 512 << 20,
+    max_pixels: Annotated[int, Positive] = 100_000_000,
+    api_key: Annotated[str | None, Parameter(env_var="KDDN_API_KEY")] = None,
+    hosts: Annotated[list[str] | None, Several] = None,
+    origins: Annotated[list[str] | None, Several] = None,
+) -> None:
+    """Serve a page that removes haze, and an interface for programs.
+
+    Open http://127.0.0.1:8000 in a browser. Needs pip install 'kddn[serve]'.
+
+    Args:
+        host: Address to listen at; 0.0.0.0 is every one of this machine.
+        port: Port to listen at; 0 is any free one.
+        model: A model to offer, or an .onnx file; may be given several times, the default one
+            first. Without, all trained ones inside the package.
+        device: auto, cpu, cuda, directml or coreml.
+        jobs: Pictures worked on at a time.
+        queue: Pictures that may wait; further ones are refused for the moment.
+        seconds: How long a picture may wait and be worked on together.
+        receive_seconds: How long a request's head, and then its body, may take to come in, and how
+            long a client may take nothing of its result.
+        max_bytes: What one request may send.
+        max_bytes_held: What all requests that are being done may have sent together, with the
+            results that are being sent.
+        max_pixels: How many pixels a picture may have.
+        api_key: What requests must bring as `Authorization: Bearer KEY`.
+        hosts: A name the server goes by, beside localhost; may be given several times.
+        origins: Another site, such as https://example.org, whose pages may ask; may be given
+            several times.
+    """
+    try:
+        from kddn.server.run import run
+        from kddn.server.settings import Settings
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("kddn"):
+            raise
+        raise KddnError(
+            f"this command needs {error.name}, which comes with: pip install 'kddn[serve]'"
+        ) from error
+    settings = Settings(
+        models=tuple(model or ()),
+        device=device,
+        jobs=jobs,
+        queue=queue,
+        seconds=seconds,
+        receive_seconds=receive_seconds,
+        max_bytes=max_bytes,
+        max_bytes_held=max_bytes_held,
+        max_pixels=max_pixels,
+        api_key=api_key or None,  # an empty variable stands for none
+        hosts=(*Settings.hosts, *(hosts or ())),
+        origins=tuple(origins or ()),
+    )
+    hush_libraries()
+    run(settings, host, port, tell=lambda address: show(f"kddn is at {address}", flush=True))

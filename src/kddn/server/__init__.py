@@ -1,0 +1,1 @@
+"""Haze removal over HTTP: the page, and an interface for programs."""

@@ -1,0 +1,33 @@
+"""What tests of the server share."""
+
+import io
+
+from PIL import Image
+
+from helpers import hazy_photograph
+
+MODEL = "kddn-small"
+
+RAW = {"Content-Type": "application/octet-stream"}
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    """A picture as a file in memory."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+PICTURE = encoded(hazy_photograph(400, 300), "JPEG", quality=90)
+
+
+def is_problem(answer, status, kind):
+    """See that an answer is a problem, whole; what it tells."""
+    told = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, told["status"]) == (status, status)
+    assert told["type"] == f"urn:kddn:problem:{kind}"
+    assert told["title"]
+    assert told["detail"]
+    assert told["remedy"]
+    return told

@@ -1,0 +1,176 @@
+"""What the server refuses, and what it bears."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+from asking import MODEL, PICTURE, RAW, is_problem
+from fastapi.testclient import TestClient
+
+from kddn.server.app import create_app
+from kddn.server.jobs import GoneError, Jobs
+from kddn.server.problems import ProblemError
+from kddn.server.settings import Settings
+
+
+def client(**settings):
+    app = create_app(Settings(models=(MODEL,), **settings))
+    return TestClient(app, "http://localhost")
+
+
+def post(client, content=PICTURE, headers=RAW):
+    return client.post("/v1/dehaze", content=content, headers=headers)
+
+
+def test_too_many_bytes_are_refused_announced_or_not():
+    asked = client(max_bytes=len(PICTURE) - 1)
+    is_problem(post(asked), 413, "too-many-bytes")
+    chunks = (PICTURE[place : place + 1000] for place in range(0, len(PICTURE), 1000))
+    is_problem(post(asked, content=chunks), 413, "too-many-bytes")
+    assert post(client(max_bytes=len(PICTURE))).status_code == 200
+
+
+def test_the_rest_of_what_is_too_large_is_not_read():
+    taken, said = [], []
+
+    async def receive():
+        taken.append(1)
+        return {"type": "http.request", "body": bytes(1000), "more_body": True}
+
+    async def send(message):
+        said.append(message)
+
+    app = create_app(Settings(models=(MODEL,), max_bytes=5000))
+    scope = {"type": "http", "method": "POST", "path": "/v1/dehaze", "query_string": b""}
+    asyncio.run(app(scope | {"headers": [(b"host", b"localhost")]}, receive, send))
+    assert said[0]["status"] == 413
+    assert len(taken) < 10
+
+
+def test_all_bodies_together_have_a_limit():
+    asked = client(max_bytes_held=len(PICTURE) - 1)
+    answer = post(asked)
+    is_problem(answer, 503, "busy")
+    assert int(answer.headers["retry-after"]) > 0
+    assert asked.app.state.service.bodies.held == 0
+
+
+def test_too_many_pixels_are_refused():
+    told = is_problem(post(client(max_pixels=400 * 300 - 1)), 413, "too-many-pixels")
+    assert "400 x 300 pixels" in told["detail"]
+    assert post(client(max_pixels=400 * 300)).status_code == 200
+
+
+def test_names_of_other_hosts_are_refused():
+    asked = client()
+    for host in ("evil.example", "localhost.evil.example", "", "evil.example:8000"):
+        is_problem(post(asked, headers=RAW | {"Host": host}), 400, "host")
+        is_problem(asked.get("/", headers={"Host": host}), 400, "host")
+        assert asked.get("/healthz", headers={"Host": host}).status_code == 200
+    for host in ("localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST"):
+        assert asked.get("/v1/models", headers={"Host": host}).status_code == 200
+    any_name = client(hosts=("*",))
+    assert any_name.get("/v1/models", headers={"Host": "x.example"}).status_code == 200
+
+
+def test_pages_of_other_sites_may_not_ask_unless_allowed():
+    other = {"Origin": "https://other.example"}
+    is_problem(post(client(), headers=RAW | other), 403, "origin")
+    answer = post(client(origins=("https://other.example",)), headers=RAW | other)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://other.example"
+    assert post(client(), headers=RAW | {"Origin": "http://localhost"}).status_code == 200
+
+
+def test_the_key_is_asked_for():
+    asked = client(api_key="secret")
+    for path in ("/v1/models", "/metrics"):
+        answer = asked.get(path)
+        is_problem(answer, 401, "key")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        for wrong in ("Bearer other", "secret", "Bearer secret ", "Bearer s\u00e9cret"):
+            headers = {"Authorization": wrong.encode("latin-1")}
+            is_problem(asked.get(path, headers=headers), 401, "key")
+        assert asked.get(path, headers={"Authorization": "Bearer secret"}).status_code == 200
+    assert asked.get("/").status_code == asked.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["jobs", "max_bytes", "max_pixels", "seconds"])
+def test_settings_are_checked(name):
+    with pytest.raises(ValueError, match=f"{name} must be 1 or more, not 0"):
+        Settings(**{name: 0})
+
+
+async def never():
+    await asyncio.Event().wait()
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_again():
+    async def scene():
+        jobs, go_on = Jobs(1, 1, 10), threading.Event()
+        both = [asyncio.create_task(jobs.do(go_on.wait, never())) for _ in range(2)]
+        await settled(lambda: jobs.running == 1 and jobs.waiting == 1)
+        with pytest.raises(ProblemError) as refused:
+            await jobs.do(go_on.wait, never())
+        go_on.set()
+        assert await asyncio.gather(*both) == [True, True]
+        assert await jobs.do(lambda: 3, never()) == 3
+        return refused.value
+
+    problem = asyncio.run(scene())
+    assert (problem.status, problem.kind) == (503, "busy")
+    assert int(problem.headers["Retry-After"]) >= 1
+
+
+def test_who_goes_away_frees_the_place():
+    async def scene():
+        jobs, go_on, begun = Jobs(1, 1, 10), threading.Event(), []
+        first = asyncio.create_task(jobs.do(go_on.wait, never()))
+        await settled(lambda: jobs.running == 1)
+        leave = asyncio.Event()
+        second = asyncio.create_task(jobs.do(lambda: begun.append(2), leave.wait()))
+        await settled(lambda: jobs.waiting == 1)
+        leave.set()
+        with pytest.raises(GoneError):
+            await second
+        assert jobs.waiting == 0
+        third = asyncio.create_task(jobs.do(lambda: 3, never()))
+        await settled(lambda: jobs.waiting == 1)
+        go_on.set()
+        await first
+        assert await third == 3
+        assert begun == []
+
+    asyncio.run(scene())
+
+
+def test_what_takes_too_long_is_given_up_but_keeps_its_place_to_its_end():
+    async def scene():
+        jobs, go_on = Jobs(1, 0, 0.05), threading.Event()
+        with pytest.raises(ProblemError) as slow:
+            await jobs.do(go_on.wait, never())
+        with pytest.raises(ProblemError) as busy:
+            await jobs.do(go_on.wait, never())
+        go_on.set()
+        await settled(lambda: jobs.running == 0 and jobs.waiting == 0)
+        assert await jobs.do(lambda: 3, never()) == 3
+        return slow.value.kind, busy.value.kind
+
+    assert asyncio.run(scene()) == ("slow", "busy")
+
+
+def test_an_error_in_a_job_is_the_clients():
+    async def scene():
+        await Jobs(1, 0, 10).do(lambda: 1 // 0, never())
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(scene())
+
+
+async def settled(condition, seconds=10):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
