@@ -86,7 +86,7 @@ def test_every_figure_is_drawn_by_its_command(name, nyu, files, tmp_path, capsys
 def test_panels_are_titled_and_measured(nyu, files, two_scenes):
     material = Material(data={"nyu": nyu}, models=[str(files / "aod.safetensors")], images=2)
     figure = FIGURES["figure4"](material)
-    assert [axes.get_title() for axes in figure.axes] == ["hazy", "aod", "truth", "", "", ""]
+    assert [axes.get_title() for axes in figure.axes] == ["hazy", "aod", "target", "", "", ""]
     case = next(DATA_SETS["nyu"].cases(nyu))
     expected = (
         f"{psnr(case.hazy, case.clean).item():.2f} / {ssim(case.hazy, case.clean).item():.4f}"
