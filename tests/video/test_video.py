@@ -1,5 +1,6 @@
 """Videos: timing and sound stay, brightness is steady, what is broken is told."""
 
+import threading
 from fractions import Fraction
 
 import av
@@ -11,7 +12,7 @@ from helpers import DEMO
 from kddn import Dehazer
 from kddn.affine import AffineMap
 from kddn.batch.plan import Job
-from kddn.batch.run import run
+from kddn.batch.run import Settings, run
 from kddn.cli import app
 from kddn.errors import ImageError, VideoError
 from kddn.video.dehaze import dehaze_video
@@ -287,12 +288,15 @@ def test_the_command_takes_videos(tmp_path, capsys):
 
 def test_an_interrupted_video_leaves_nothing(tmp_path, dehazer):
     source, picture = tmp_path / "video.mp4", tmp_path / "one.png"
-    video(source, shots(400))
+    video(source, shots(60))
     Image.fromarray(next(shots(1))).save(picture)
     jobs = [Job(path, tmp_path / f"out/{path.name}") for path in (source, picture)]
-    rows = run(dehazer, jobs, threads=2)
+    picture_is_done = threading.Event()
+    patient = Settings(on_frame=lambda *_: picture_is_done.wait(60) and None)
+    rows = run(dehazer, jobs, patient, threads=2)
     job, row = next(rows)
     assert (job.source, row.status) == (picture, "done")
+    picture_is_done.set()
     rows.close()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
 
