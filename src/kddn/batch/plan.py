@@ -117,7 +117,7 @@ class Destination:
         ]
         places: dict[Path, Path] = {}
         for job in jobs:
-            if not (self.in_place or job.problem) and _is_same(job.output, job.source):
+            if not self.in_place and _is_same(job.output, job.source):
                 raise KddnError(
                     f"{job.source} would be replaced by its result; name another `output`, "
                     "or say `in_place`"

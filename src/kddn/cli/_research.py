@@ -1,22 +1,15 @@
 """What the commands of the research half share."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from kddn.cli._libraries import optional
 from kddn.errors import KddnError
 
 
 def research(module: str) -> Any:
     """A module of the research half, or a word on how to install what it needs."""
-    try:
-        return import_module(f"kddn.research.{module}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("kddn"):
-            raise
-        raise KddnError(
-            f"this command needs {error.name}, which comes with: pip install 'kddn[train]'"
-        ) from error
+    return optional(f"kddn.research.{module}", "train")
 
 
 def named_paths(entries: list[str], root: Path | None = None) -> dict[str, Path]:

@@ -6,8 +6,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich import print as show
 
-from kddn.cli._libraries import hush_libraries
-from kddn.errors import KddnError
+from kddn.cli._libraries import hush_libraries, optional
 
 Positive = Parameter(validator=Number(gt=0))
 Several = Parameter(negative=())
@@ -54,15 +53,9 @@ def serve(
         origins: Another site, such as https://example.org, whose pages may ask; may be given
             several times.
     """
-    try:
-        from kddn.server.run import run
-        from kddn.server.settings import Settings
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("kddn"):
-            raise
-        raise KddnError(
-            f"this command needs {error.name}, which comes with: pip install 'kddn[serve]'"
-        ) from error
+    run = optional("kddn.server.run", "serve").run
+    from kddn.server.settings import Settings
+
     settings = Settings(
         models=tuple(model or ()),
         device=device,

@@ -34,6 +34,7 @@ _RAW = {
 """Endings of cameras' raw files."""
 
 _DNG_VERSION = 50706
+_IS_RAW = "this is a camera's raw file; develop it first, to a 16-bit TIFF at best"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _refuse_raw(source: Path | bytes, content: bytes) -> None:
     """
     ending = source.suffix.lower() if isinstance(source, Path) else ""
     if ending in _RAW or content[8:10] == b"CR" or content[4:12] == b"ftypcrx ":
-        raise ImageError("this is a camera's raw file; develop it first, to a 16-bit TIFF at best")
+        raise ImageError(_IS_RAW)
 
 
 def read(
@@ -148,7 +149,7 @@ def read(
         check_size(*image.size, max_pixels)
         tags = getattr(image, "tag_v2", {})
         if _DNG_VERSION in tags:
-            _refuse_raw(Path("it.dng"), b"")
+            raise ImageError(_IS_RAW)
         if _has_several(image):
             raise ImageError("it has several frames; split it into single pictures first")
     except ImageError as error:

@@ -122,14 +122,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Content-Disposition"],
             expose_headers=["Content-Disposition", *HEADERS],
         )
-    for kind in (
-        ProblemError,
-        KddnError,
-        HTTPException,
-        RequestValidationError,
-        GoneError,
-        ClientDisconnect,
-    ):
+    for kind in _TOLD:
         app.add_exception_handler(kind, _tell)
     app.add_exception_handler(Exception, _tell_of_a_fault)
     return app
