@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from PIL import Image
@@ -17,6 +18,23 @@ def hazy_photograph(width: int, height: int) -> Image.Image:
     )
     hazy = stripes * t + (1 - t)
     return Image.fromarray((hazy * 255).round().astype(np.uint8))
+
+
+def with_subtitles(path, lines, *, title="", chapters=()):
+    """The same video with lines of SubRip beside it, in Matroska."""
+    text, made = path.with_suffix(".srt"), path.with_name("subtitled.mkv")
+    text.write_text(lines)
+    with av.open(str(path)) as one, av.open(str(text)) as other, av.open(str(made), "w") as result:
+        result.metadata["title"] = title
+        result.set_chapters(list(chapters))
+        copies = [[result.add_stream_from_template(s) for s in i.streams] for i in (one, other)]
+        copies[1][0].metadata["language"] = "deu"
+        for streams, opened in zip(copies, (one, other), strict=True):
+            for packet in opened.demux():
+                if packet.size:
+                    packet.stream = streams[packet.stream.index]
+                    result.mux(packet)
+    return made
 
 
 def vgg_files(folder, depth):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import DEMO
+from helpers import DEMO, with_subtitles
 from kddn import Dehazer
 from kddn.video import transcode
 from kddn.video.dehaze import dehaze_video
@@ -229,25 +229,6 @@ def test_what_a_video_says_of_itself_stays(tmp_path, dehazer):
             assert before == after
             assert {"language", "timecode"} & set(before)
         assert done.lost == ()
-
-
-def with_subtitles(path, lines):
-    """The same video with lines of SubRip beside it."""
-    (path.parent / "a.srt").write_text(lines)
-    made = path.with_name("subtitled.mkv")
-    with (
-        av.open(str(path)) as one,
-        av.open(str(path.parent / "a.srt")) as other,
-        av.open(str(made), "w") as result,
-    ):
-        copies = [[result.add_stream_from_template(s) for s in i.streams] for i in (one, other)]
-        copies[1][0].metadata["language"] = "deu"
-        for streams, opened in zip(copies, (one, other), strict=True):
-            for packet in opened.demux():
-                if packet.size:
-                    packet.stream = streams[packet.stream.index]
-                    result.mux(packet)
-    return made
 
 
 @pytest.mark.parametrize(

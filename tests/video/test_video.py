@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import DEMO
+from helpers import DEMO, with_subtitles
 from kddn import Dehazer
 from kddn.affine import AffineMap
 from kddn.batch.plan import Job
@@ -250,28 +250,12 @@ def test_a_broken_frame_is_told_and_held(tmp_path, dehazer):
 def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
     plain = video(tmp_path / "plain.mkv", shots(30))
     lines = "1\n00:00:00,100 --> 00:00:00,400\nThe fog lifts.\n\n"
-    (tmp_path / "a.srt").write_text(lines)
-    source = tmp_path / "a.mkv"
-    with (
-        av.open(str(plain)) as one,
-        av.open(str(tmp_path / "a.srt")) as other,
-        av.open(str(source), "w") as result,
-    ):
-        result.metadata["title"] = "Fog"
-        result.set_chapters(
-            [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}]
-        )
-        streams = [[result.add_stream_from_template(s) for s in i.streams] for i in (one, other)]
-        streams[0][1].metadata["language"] = "deu"
-        for copies, opened in zip(streams, (one, other), strict=True):
-            for packet in opened.demux():
-                if packet.size:
-                    packet.stream = copies[packet.stream.index]
-                    result.mux(packet)
+    chapter = {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {}}
+    source = with_subtitles(plain, lines, title="Fog", chapters=[chapter])
     done = dehaze_video(dehazer, source, tmp_path / "b.mkv")
     with av.open(str(done.path)) as opened:
         assert opened.metadata["title"] == "Fog"
-        assert opened.streams.audio[0].metadata["language"] == "deu"
+        assert opened.streams.subtitles[0].metadata["language"] == "deu"
         assert [chapter["end"] for chapter in opened.chapters()] == [500_000_000]
         heard = [bytes(p) for p in opened.demux(subtitles=0) if p.dts is not None]
     assert heard == [b"The fog lifts."]
