@@ -1,5 +1,6 @@
 """Haze is removed from many pictures and videos; a row each says what became of it."""
 
+import hashlib
 import itertools
 import json
 import threading
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from kddn.batch.machine import memory
 from kddn.batch.plan import Job
-from kddn.dehazer import Dehazer
+from kddn.dehazer import Dehazer, Encoded, FileResult
 from kddn.errors import KddnError, VideoError
 from kddn.io.limits import open_image
 from kddn.video.dehaze import dehaze_video, is_video
@@ -194,11 +195,38 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     try:
         row = replace(blank, status="done", **one(dehazer, job, settings))
     except Exception as error:  # one bad file does not stop the others, whatever it has
-        row = replace(blank, status="failed", error=_told(error, job.source))
+        row = replace(blank, status="failed", error=told(error, job.source))
     return replace(row, seconds=round(time.perf_counter() - began, 3))
 
 
-def _told(error: Exception, source: Path) -> str:
+def process_content(
+    dehazer: Dehazer, content: bytes, names: tuple[str, str], settings: Settings
+) -> tuple[Row, bytes | None]:
+    """Do a picture file in memory, and what its row says.
+
+    Args:
+        dehazer: What removes the haze.
+        content: The file.
+        names: What the row calls the picture, and its result.
+        settings: How.
+
+    Returns:
+        The row, and the result where there is one.
+    """
+    blank = Row(*names, "failed", dehazer.model.name)
+    began = time.perf_counter()
+    try:
+        done = dehazer.in_memory(
+            content, strength=settings.strength, full_resolution=settings.full_resolution
+        )
+    except Exception as error:  # as in `process`
+        return replace(blank, error=told(error, names[0])), None
+    row = replace(blank, status="done", seconds=round(time.perf_counter() - began, 3))
+    sha256 = hashlib.sha256(done.content).hexdigest()
+    return replace(row, **_said(done, sha256)), done.content
+
+
+def told(error: Exception, source: Path | str) -> str:
     """What went wrong with a file, naming it."""
     if isinstance(error, MemoryError):
         return f"{source}: there is not enough memory for it"
@@ -215,9 +243,13 @@ def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
         full_resolution=settings.full_resolution,
         overwrite=settings.replaces(job),
     )
+    return _said(done, done.sha256)
+
+
+def _said(done: FileResult | Encoded, sha256: str) -> dict[str, Any]:
+    """What a row says of a picture that was made."""
     width, height = done.size
-    haze = round(done.haze, 4)
-    found = {"haze": haze, "sha256": done.sha256, "lost": list(done.lost)}
+    found = {"haze": round(done.haze, 4), "sha256": sha256, "lost": list(done.lost)}
     return {"width": width, "height": height, **found}
 
 
