@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,10 @@ def batch(
 
 
 def start(address: str | None = None) -> None:
-    """Join the cluster at an address or of the environment, or make one of this machine.
+    """Join the cluster at an address; by default the one that runs here, or this machine alone.
+
+    Args:
+        address: Of a cluster; `local` is this machine alone.
 
     Raises:
         KddnError: If there is none.
@@ -292,16 +296,13 @@ def start(address: str | None = None) -> None:
     # No word to anyone else, and none here about what Ray mends itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    there = address or os.environ.get("RAY_ADDRESS")
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
+    # Names and rows are small; Ray would take a third of the memory for them.
+    alone = partial(init, "local", num_cpus=cores(), object_store_memory=_OBJECT_STORE)
     try:
-        ray.init(
-            there,
-            num_cpus=None if there else cores(),
-            # Names and rows are small; Ray would take a third of the memory for them.
-            object_store_memory=None if there else _OBJECT_STORE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        alone() if address == "local" else init(address or "auto")
     except (ConnectionError, ValueError) as error:
-        raise KddnError(f"there is no Ray cluster at {there} ({error})") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+        if address is not None:
+            raise KddnError(f"there is no Ray cluster at {address} ({error})") from error
+        alone()

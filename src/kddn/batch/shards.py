@@ -73,7 +73,7 @@ def _rewritten(inside: pq.ParquetFile, output: Path, remove: Remove) -> Iterator
             if group == 0:
                 columns = [name for name in table.column_names if _holds_pictures(table[name])]
                 if not columns:
-                    raise KddnError("it has no column of picture files; see docs/scaling.md")
+                    raise KddnError("it has no column of encoded pictures; leave it out")
             for name in columns:
                 rows, column = _dehazed(table[name], name, place, remove)
                 yield from rows

@@ -61,8 +61,8 @@ def batch(
         model: A model's name, as `kddn models` lists them, or an .onnx file that every machine has.
         device: auto, cpu, cuda, directml or coreml.
         overwrite: Replace files of the destination that other commands made.
-        address: Of a Ray cluster, such as auto; by default the environment's (RAY_ADDRESS), or this
-            machine alone.
+        address: Of a Ray cluster; by default the one of the environment (RAY_ADDRESS) or that runs
+            here, or else this machine alone (local).
         workers: How many work at most; as many as the cluster has room for by default.
         cpus: Cores of each worker.
         gpus: GPUs of each worker, or a fraction of one.
