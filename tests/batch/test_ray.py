@@ -11,6 +11,7 @@ import sys
 import tarfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -20,6 +21,7 @@ from PIL import Image
 from helpers import hazy_photograph
 from kddn import Dehazer
 from kddn.batch.run import Row
+from kddn.cli import main
 from kddn.errors import KddnError
 
 ray = pytest.importorskip("ray")
@@ -209,6 +211,31 @@ def test_what_ends_its_worker_each_time_is_told(folder, tmp_path, monkeypatch):
     assert rows == {"b.png": "done", "a.jpg": "failed", "bad.jpg": "failed"}
     (part,) = (tmp_path / "out/.kddn-batch").glob("rows-*")
     assert "its worker ended before it was done" in part.read_text()
+
+
+def test_each_flag_reaches_those_who_work(folder, monkeypatch, capsys):
+    def watched(source, destination, work, fleet, *, overwrite):
+        found.extend([source.address, destination.address, work, fleet, overwrite])
+        row = Row("a.jpg", "b.jpg", "done", "dcp", width=1)
+        return iter([([row, replace(row, width=None, status="failed", error="a.tar: bad")], 1)])
+
+    found = []
+    monkeypatch.setattr("kddn.batch.ray.start", found.append)
+    monkeypatch.setattr("kddn.batch.ray.batch", watched)
+    words = (
+        "in out --strength 0.5 --working-size 9 --full-resolution --max-pixels 7 --model dcp "
+        "--device cpu --overwrite --address a:1 --workers 3 --cpus 2 --gpus 0.5 --json"
+    )
+    monkeypatch.setattr(sys, "argv", ["kddn", "batch", *words.split()])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    work = Work(model="dcp", strength=0.5, full_resolution=True, working_size=9)
+    fleet = Fleet(workers=3, cpus=2, gpus=0.5, device="cpu", max_pixels=7)
+    assert found == ["a:1", "in", "out", work, fleet, True]
+    out, errors = capsys.readouterr()
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["done", "failed"]
+    assert errors.startswith("kddn: a.tar: bad\n1 pictures in ")
+    assert errors.endswith("a second; 1 failed\n")
 
 
 def picture(mode="RGB", format="JPEG"):
