@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ pa = pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from kddn.batch.ray import Fleet, Manifest, Work, batch, start  # noqa: E402
+from kddn.batch.ray import Fleet, Work, batch, start  # noqa: E402
 from kddn.batch.store import Store  # noqa: E402
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # Ray's own
@@ -170,10 +171,12 @@ def test_a_repeated_run_does_what_is_left(cluster, folder, tmp_path):
     assert len(first) == 4
     again = [Path(row.input).name for row in done(folder, tmp_path / "out")]
     assert sorted(again) == ["bad.jpg", "new.jpg"]
+    stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
     with pytest.raises(KddnError, match=r"was made in another way \(`strength` 1.0, now 0.5\)"):
-        Manifest(Store.open(str(tmp_path / "out"))).begin(
-            Work(model="kddn-small", working_size=32, strength=0.5), overwrite=False
-        )
+        list(batch(*stores, replace(WORK, strength=0.5), Fleet()))
+    shutil.copytree(folder, tmp_path / "other")
+    with pytest.raises(KddnError, match=r"another way \(`source` .*in, now .*other\)"):
+        done(tmp_path / "other", tmp_path / "out")
 
 
 def test_what_others_made_is_not_replaced_unasked(cluster, folder, tmp_path):
@@ -191,6 +194,7 @@ def test_what_others_made_is_not_replaced_unasked(cluster, folder, tmp_path):
     [
         ("in", "in/out", "lies in .*in; name another destination"),
         ("in", "in", "lies in"),
+        ("in/a.jpg", "out", "in/a.jpg is a file; give the folder that it is in"),
         ("none", "out", r"there are no pictures, .tar or .parquet files in .*none"),
         ("in", "nowhere://x", "nowhere://x cannot be reached"),
     ],
@@ -199,6 +203,12 @@ def test_impossible_places_are_refused(folder, tmp_path, monkeypatch, source, de
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KddnError, match=cause):
         done(source, destination)
+
+
+def test_a_device_that_workers_lack_is_told(cluster, folder, tmp_path):
+    stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
+    with pytest.raises(KddnError, match=r"could not go on: .*device 'cuda' is not available here"):
+        list(batch(*stores, WORK, Fleet(device="cuda")))
 
 
 def test_what_ends_its_worker_each_time_is_told(folder, tmp_path, monkeypatch):
@@ -231,7 +241,8 @@ def test_each_flag_reaches_those_who_work(folder, monkeypatch, capsys):
         main()
     work = Work(model="dcp", strength=0.5, full_resolution=True, working_size=9)
     fleet = Fleet(workers=3, cpus=2, gpus=0.5, device="cpu", max_pixels=7)
-    assert found == ["a:1", "in", "out", work, fleet, True]
+    here = str(Path.cwd())
+    assert found == ["a:1", f"{here}/in", f"{here}/out", work, fleet, True]
     out, errors = capsys.readouterr()
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["done", "failed"]
     assert errors.startswith("kddn: a.tar: bad\n1 pictures in ")

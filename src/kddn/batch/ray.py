@@ -141,8 +141,8 @@ class Manifest:
         self._told: list[str] = []
         self._flushed = time.monotonic()
 
-    def begin(self, work: Work, *, overwrite: bool) -> set[str]:
-        """Agree on how pictures are made.
+    def begin(self, source: Store, work: Work, *, overwrite: bool) -> set[str]:
+        """Agree on how pictures are made, and of what.
 
         Returns:
             The files that are done, as their rows call them.
@@ -152,22 +152,22 @@ class Manifest:
         """
         there = self.destination.names()
         settings = f"{_FOLDER}/settings.json"
+        now = {"source": source.address, **asdict(work)}
         if settings in there:
-            self._agree(work, json.loads(self.destination.read(settings)))
+            self._agree(now, json.loads(self.destination.read(settings)))
         elif there and not overwrite:
             raise KddnError(
                 f"{self.destination.address} has files already; name another destination, or ask "
                 "to `overwrite`"
             )
-        self.destination.write(settings, json.dumps(asdict(work), indent=2) + "\n")
+        self.destination.write(settings, json.dumps(now, indent=2) + "\n")
         parts = [name for name in there if name.startswith(f"{_FOLDER}/rows-")]
         rows = (
             json.loads(line) for part in parts for line in self.destination.read(part).splitlines()
         )
         return {row["input"] for row in rows if row["status"] == "done"}
 
-    def _agree(self, work: Work, before: dict[str, Any]) -> None:
-        now = asdict(work)
+    def _agree(self, now: dict[str, Any], before: dict[str, Any]) -> None:
         if differing := [name for name in now if now[name] != before.get(name)]:
             cause = ", ".join(f"`{name}` {before.get(name)}, now {now[name]}" for name in differing)
             raise KddnError(
@@ -220,6 +220,9 @@ def run(
     Yields:
         Of each file, as they are done, the rows of the report, one a line. A file that ends its
         worker again and again, or was beside one, has none.
+
+    Raises:
+        KddnError: If no worker can begin, such as where a device is missing.
     """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -237,8 +240,11 @@ def run(
         num_gpus=fleet.gpus,
         max_task_retries=_TRIES,
     )
-    for row in done.iter_rows():
-        yield row["rows"]
+    try:
+        for row in done.iter_rows():
+            yield row["rows"]
+    except ray.exceptions.RayError as error:
+        raise KddnError(f"the workers could not go on: {str(error).splitlines()[-1]}") from error
 
 
 def _room(fleet: Fleet) -> float:
@@ -268,7 +274,7 @@ def batch(
     """
     names = find(source, destination)
     manifest = Manifest(destination)
-    done = manifest.begin(work, overwrite=overwrite)
+    done = manifest.begin(source, work, overwrite=overwrite)
     left = {source.label(name): name for name in names if source.label(name) not in done}
     total = len(left)
     with closing(manifest):
@@ -296,7 +302,7 @@ def start(address: str | None = None) -> None:
     # No word to anyone else, and none here about what Ray mends itself.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "CRITICAL")
     init = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
     # Names and rows are small; Ray would take a third of the memory for them.
     alone = partial(init, "local", num_cpus=cores(), object_store_memory=_OBJECT_STORE)

@@ -20,7 +20,7 @@ class Store:
     """A folder by its address: a path, or such as `s3://bucket/folder`."""
 
     address: str
-    """As it was given, without a slash at the end."""
+    """What a person calls the folder: its whole path, or as it was given."""
     system: Any
     """Of fsspec."""
     root: str
@@ -37,7 +37,10 @@ class Store:
             system, root = fsspec.core.url_to_fs(address)
         except (ImportError, ValueError) as error:
             raise KddnError(f"{address} cannot be reached ({error})") from error
-        return cls(address.rstrip("/") or "/", system, root.rstrip("/"))
+        root = root.rstrip("/")
+        return cls(
+            root if isinstance(system, LocalFileSystem) else address.rstrip("/"), system, root
+        )
 
     @property
     def is_local(self) -> bool:
@@ -56,7 +59,7 @@ class Store:
         """Its files in all folders, relative to it, sorted; none where it does not exist.
 
         Raises:
-            KddnError: If it cannot be listed.
+            KddnError: If it is a file, or cannot be listed.
         """
         try:
             self.system.invalidate_cache()
@@ -66,6 +69,8 @@ class Store:
                 f"{self.address} cannot be listed ({type(error).__name__}: {error}); check the "
                 "address, and what may be read with these credentials"
             ) from error
+        if found == [self.root]:
+            raise KddnError(f"{self.address} is a file; give the folder that it is in")
         return sorted(path.removeprefix(f"{self.root}/") for path in found)
 
     def pictures(self, endings: set[str]) -> list[str]:

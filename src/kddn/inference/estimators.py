@@ -1,6 +1,8 @@
 """What says how to make a hazy picture clear: one interface, whatever a model's output is."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -131,6 +133,8 @@ class OnnxNetwork:
             chosen = "cpu"
         self.device = chosen
         """Where it runs."""
+        # A GPU does one picture after the other anyway; waiting there would take its memory.
+        self._turn = nullcontext() if chosen == "cpu" else Lock()
 
     def remove_haze(self, hazy: Floats) -> Floats:
         """The clear picture, of a network whose output is one."""
@@ -144,7 +148,8 @@ class OnnxNetwork:
         """
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
         try:
-            found: list[Any] = self._session.run(outputs, {"hazy": batch}, self._run_options)
+            with self._turn:
+                found: list[Any] = self._session.run(outputs, {"hazy": batch}, self._run_options)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise ModelError(
                 f"the network stopped on {batch.shape[3]}x{batch.shape[2]} pixels ({error}); "
