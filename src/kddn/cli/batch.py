@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import redirect_stdout
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
+from kddn.batch.run import Row
 from kddn.cli import as_flags
 from kddn.cli._libraries import hush_libraries, optional
 from kddn.dehazer import MAXIMUM_STRENGTH
@@ -17,13 +19,6 @@ from kddn.inference.models import DEFAULT, find_model
 from kddn.io.limits import MAXIMUM_PIXELS
 
 Flag = Parameter(negative=())
-
-
-class _Pace(ProgressColumn):
-    """Files a second, of late."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.1f} files/s")
 
 
 def batch(
@@ -82,24 +77,54 @@ def batch(
     fleet = cluster.Fleet(
         workers=workers, cpus=cpus, gpus=gpus, device=device, max_pixels=max_pixels
     )
-    cluster.start(address)
-    console = Console(stderr=True, highlight=False)
-    columns = (*Progress.get_default_columns()[:-1], _Pace(), TimeRemainingColumn())
-    began, pictures, failed = time.perf_counter(), 0, 0
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("Removing haze", total=None)
+    say = _Say(as_json=json)
+    with redirect_stdout(sys.stderr), say.progress:  # Ray prints what it mends
+        cluster.start(address)
         for rows, total in cluster.batch(*stores, work, fleet, overwrite=overwrite):
-            progress.update(bar, advance=1, total=total)
-            for row in rows:
-                pictures += row.width is not None
-                failed += row.status == "failed"
-                if json:
-                    print(row.json(), flush=True)
-                if row.error is not None:
-                    text = f"kddn: {as_flags(row.error)}"
-                    console.print(text, style="red", markup=False, soft_wrap=True)
-    seconds = time.perf_counter() - began
-    pace = f"{pictures} pictures in {seconds:.0f} s, {pictures / seconds:.1f} a second"
-    console.print(f"{pace}; {failed} failed")
-    if failed:
+            say.rows(rows, total)
+    say.end()
+    if say.failed:
         sys.exit(1)
+
+
+class _Pace(ProgressColumn):
+    """Files a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.1f} files/s")
+
+
+class _Say:
+    """What the command prints: rows where a pipe takes them, all else where errors go."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.out = sys.stdout if as_json else None
+        self.console = Console(file=sys.stderr, highlight=False)
+        columns = (*Progress.get_default_columns()[:-1], _Pace(), TimeRemainingColumn())
+        silent = not self.console.is_terminal
+        self.progress = Progress(*columns, console=self.console, disable=silent)
+        self.bar = self.progress.add_task("Removing haze", total=None)
+        self.pictures = self.failed = 0
+        self.began = time.perf_counter()
+
+    def rows(self, rows: list[Row], total: int) -> None:
+        """Tell of a file, of so many."""
+        self.progress.update(self.bar, advance=1, total=total)
+        for row in rows:
+            self.pictures += row.width is not None
+            self.failed += row.status == "failed"
+            if self.out is not None:
+                print(row.json(), file=self.out, flush=True)
+            if row.error is not None:
+                self._line(f"kddn: {as_flags(row.error)}", style="red")
+
+    def end(self) -> None:
+        """Tell how much was done, and how fast."""
+        seconds = time.perf_counter() - self.began
+        pace = (
+            f"{self.pictures} pictures in {seconds:.0f} s, {self.pictures / seconds:.1f} a second"
+        )
+        self._line(f"{pace}; {self.failed} failed")
+
+    def _line(self, text: str, style: str | None = None) -> None:
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
