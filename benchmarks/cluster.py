@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from kddn import Dehazer
+from kddn.batch.manifest import Work
 from kddn.batch.plan import Job
-from kddn.batch.ray import Fleet, Work, batch, start
+from kddn.batch.ray import Fleet, batch, start
 from kddn.batch.run import run
 from kddn.batch.store import Store
 from kddn.inference.models import DEFAULT

@@ -31,7 +31,8 @@ pa = pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from kddn.batch.ray import Fleet, Work, batch, start  # noqa: E402
+from kddn.batch.manifest import Work  # noqa: E402
+from kddn.batch.ray import Fleet, batch, start  # noqa: E402
 from kddn.batch.store import Store  # noqa: E402
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # Ray's own

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import ray
 
 from kddn.batch.machine import cores
+from kddn.batch.manifest import Manifest, Work
 from kddn.batch.plan import Job
 from kddn.batch.run import Row, Settings, process, process_content, told
 from kddn.batch.shards import dehaze_parquet, dehaze_tar
@@ -34,12 +35,6 @@ from kddn.video.transcode import CONTAINERS
 _SHARDS = {".tar": dehaze_tar, ".parquet": dehaze_parquet}
 """What does files of many pictures, by their endings."""
 
-_FOLDER = ".kddn-batch"
-"""Where a destination says what is done."""
-
-_FLUSH_EVERY = 5.0
-"""Seconds between two parts of the manifest."""
-
 _MOST_BLOCKS = 20_000
 """Of files, which workers take one by one."""
 
@@ -48,20 +43,6 @@ _OBJECT_STORE = 200 << 20
 
 _TRIES = 3
 """How often what ends a worker is tried again, with the files beside it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """What is done with each picture. A destination is of one such."""
-
-    model: str
-    """See `Dehazer`."""
-    strength: float = 1.0
-    """See `Dehazer.__call__`."""
-    full_resolution: bool = False
-    """See `Dehazer.__call__`."""
-    working_size: int | None = None
-    """See `Dehazer`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,65 +109,6 @@ class Worker:
         with new_file(output, overwrite=True, like=path) as unfinished:
             yield from _SHARDS[path.suffix.lower()](path, unfinished, remove)
         yield replace(blank, status="done", seconds=round(time.perf_counter() - began, 3))
-
-
-class Manifest:
-    """What a destination says of itself: how its pictures were made, and which are done.
-
-    Rows as of a report, in parts of a few seconds each, since stores cannot add to a file.
-    """
-
-    def __init__(self, destination: Store) -> None:
-        self.destination = destination
-        self._told: list[str] = []
-        self._flushed = time.monotonic()
-
-    def begin(self, source: Store, work: Work, *, overwrite: bool) -> set[str]:
-        """Agree on how pictures are made, and of what.
-
-        Returns:
-            The files that are done, as their rows call them.
-
-        Raises:
-            KddnError: If what is there was made in another way, or not by this command.
-        """
-        there = self.destination.names()
-        settings = f"{_FOLDER}/settings.json"
-        now = {"source": source.address, **asdict(work)}
-        if settings in there:
-            self._agree(now, json.loads(self.destination.read(settings)))
-        elif there and not overwrite:
-            raise KddnError(
-                f"{self.destination.address} has files already; name another destination, or ask "
-                "to `overwrite`"
-            )
-        self.destination.write(settings, json.dumps(now, indent=2) + "\n")
-        parts = [name for name in there if name.startswith(f"{_FOLDER}/rows-")]
-        rows = (
-            json.loads(line) for part in parts for line in self.destination.read(part).splitlines()
-        )
-        return {row["input"] for row in rows if row["status"] == "done"}
-
-    def _agree(self, now: dict[str, Any], before: dict[str, Any]) -> None:
-        if differing := [name for name in now if now[name] != before.get(name)]:
-            cause = ", ".join(f"`{name}` {before.get(name)}, now {now[name]}" for name in differing)
-            raise KddnError(
-                f"{self.destination.address} was made in another way ({cause}); name another "
-                "destination"
-            )
-
-    def add(self, rows: str) -> None:
-        """Note the rows of a file."""
-        self._told.append(rows)
-        if time.monotonic() - self._flushed > _FLUSH_EVERY:
-            self.close()
-
-    def close(self) -> None:
-        """Write down what has been noted."""
-        if self._told:
-            self.destination.write(f"{_FOLDER}/rows-{time.time_ns()}.jsonl", "".join(self._told))
-        self._told.clear()
-        self._flushed = time.monotonic()
 
 
 def find(source: Store, destination: Store) -> list[str]:

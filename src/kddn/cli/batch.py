@@ -66,9 +66,10 @@ def batch(
     hush_libraries()
     find_model(model)  # what is mistyped is said before a cluster is asked for
     store = optional("kddn.batch.store", "cluster").Store
+    manifest = optional("kddn.batch.manifest", "cluster")
     cluster = optional("kddn.batch.ray", "cluster")
     stores = store.open(source), store.open(destination)
-    work = cluster.Work(
+    work = manifest.Work(
         model=model,
         strength=strength,
         full_resolution=full_resolution,
