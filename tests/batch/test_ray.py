@@ -35,7 +35,11 @@ from kddn.batch.manifest import Work  # noqa: E402
 from kddn.batch.ray import Fleet, batch, start  # noqa: E402
 from kddn.batch.store import Store  # noqa: E402
 
-pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # Ray's own
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),
+]  # Ray's own
 
 WORK = Work(model="kddn-small", working_size=32)
 
