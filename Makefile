@@ -6,7 +6,7 @@ DOCS := .venv-docs
 NPM := web/node_modules
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: help demo test quick test-web lint format page docs clean
+.PHONY: help demo test quick test-web test-cluster lint format page docs clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/	/'
@@ -23,6 +23,9 @@ quick: $(DEV)/.made  ## the tests that take less than a minute together
 
 test-web: $(DEV)/.made $(NPM)/.made  ## drive both pages in a browser (apt install chromium-driver)
 	$(DEV)/bin/pytest -q -m web
+
+test-cluster: $(DEV)/.made  ## pictures on several machines: Ray and an S3 server on this one
+	$(DEV)/bin/pytest -q -m cluster
 
 lint: $(DEV)/.made  ## formatting, style, types, and who may import whom
 	$(DEV)/bin/ruff format --check

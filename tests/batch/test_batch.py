@@ -1,14 +1,18 @@
 """Many files in one run: which, where to, and what became of each."""
 
 import hashlib
+import importlib
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +21,10 @@ from PIL import Image
 
 from helpers import hazy_photograph
 from kddn import Dehazer
+from kddn.batch import machine
 from kddn.batch.plan import Destination, Job, find, read_manifest
-from kddn.batch.run import run
+from kddn.batch.run import _Room, run
+from kddn.cli import main
 from kddn.errors import KddnError
 from kddn.io.writing import _mark
 
@@ -471,6 +477,85 @@ def test_jobs_run_at_the_same_time(folder):
     assert max(most) == 3
     assert kddn("a.jpg", "b.png", "--jobs", "2", cwd=folder).returncode == 0
     assert kddn("a.jpg", "--jobs", "0", cwd=folder).returncode != 0
+
+
+class Sleepy:
+    """Takes as many hundredths of a second for a picture as its name says."""
+
+    model = Dehazer("dcp").model
+
+    def file(self, source, output, **options):
+        time.sleep(int(source.name) / 100)
+        raise KddnError("done")
+
+
+@pytest.mark.parametrize(("in_order", "expected"), [(True, "30 1 2"), (False, "1 2 30")])
+def test_rows_come_in_the_pictures_order_unless_a_folder_is_watched(in_order, expected):
+    jobs = [Job(Path(name), Path(f"{name}-out")) for name in ("30", "1", "2")]
+    done = run(Sleepy(), jobs, threads=2, in_order=in_order)
+    assert " ".join(str(job.source) for job, _ in done) == expected
+
+
+def test_what_is_large_waits_for_room():
+    room, held, most = _Room(100), [], []
+
+    def work(pixels):
+        with room.hold(pixels):
+            held.append(pixels)
+            most.append(sorted(held))
+            time.sleep(0.02)
+            held.remove(pixels)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [60, 60, 30, 1000, 60, 10]))
+    assert max(min(1000, sum(each)) for each in most if 1000 not in each) <= 100
+    assert [each for each in most if 1000 in each] == [[1000]]
+    assert max(map(len, most)) > 1
+
+
+def test_pictures_are_counted_before_they_are_read(folder, monkeypatch):
+    counted = []
+    monkeypatch.setattr(_Room, "hold", lambda room, pixels: counted.append(pixels) or nullcontext())
+    (folder / "c.png").write_bytes(b"no picture")
+    names = ["a.jpg", "c.png", "none.jpg", "video.mp4"]
+    jobs = [Job(folder / name, folder / f"x-{name}") for name in names]
+    list(run(Dehazer("dcp"), jobs, threads=2))
+    assert sorted(counted) == [0, 10, 400 * 300, 50_000_000]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [([], (2, 2)), (["--jobs", "1"], (1, 4))])
+def test_the_cores_are_shared_between_the_pictures(folder, monkeypatch, arguments, expected):
+    def watched(dehazer, work, settings, *, threads, in_order):
+        found.append((threads, dehazer._threads))
+        return iter(())
+
+    found = []
+    module = importlib.import_module("kddn.cli.dehaze")
+    monkeypatch.setattr(module, "run", watched)
+    monkeypatch.setattr(module, "cores", lambda: 4)
+    monkeypatch.setattr(sys, "argv", ["kddn", "dehaze", str(folder), *arguments])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert found == [expected]
+
+
+def test_a_network_runs_in_as_many_threads_as_asked_for():
+    for dehazer in (Dehazer(threads=1), pickle.loads(pickle.dumps(Dehazer(threads=1)))):
+        session = dehazer._estimator.remove_haze.__self__._session
+        assert session.get_session_options().intra_op_num_threads == 1
+
+
+def test_a_container_says_what_there_is(tmp_path, monkeypatch):
+    cores, memory = machine.cores(), machine.memory()
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8))
+    assert (machine.cores(), machine.memory() >= memory) == (8, True)
+    (tmp_path / "cpu.max").write_text("350000 100000\n")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert (machine.cores(), machine.memory()) == (3, 1000000)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert machine.cores() == 8
+    assert cores >= 1
 
 
 def test_before_and_after_and_a_report(folder):

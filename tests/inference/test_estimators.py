@@ -1,6 +1,8 @@
 """A network of ten lines, and the contract for models: `estimate` says an affine map."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jaxtyping
 import numpy as np
@@ -10,6 +12,8 @@ from torch import nn
 from helpers import hazy_photograph
 from kddn import Dehazer, ModelError
 from kddn.affine import AffineMap as RuntimeMap
+from kddn.inference import estimators
+from kddn.inference.models import find_model
 from kddn.research.export import export
 from kddn.research.nets import registry
 from kddn.research.nets.affine import AffineMap, AffineNetwork
@@ -130,3 +134,22 @@ def test_a_name_is_registered_once():
         registry.register("student", "student", student.config, {})(Toy)
     with pytest.raises(ValueError, match="preset 'paper' of a student is registered already"):
         registry.register("other", "student", student.config, {"paper": None})(Toy)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", 1), ("cpu", 2)])
+def test_a_gpu_does_one_picture_at_a_time(monkeypatch, device, expected):
+    class Busy:
+        def run(self, outputs, inputs, options):
+            together.append(1)
+            most.append(len(together))
+            time.sleep(0.05)
+            together.pop()
+            return [inputs["hazy"]]
+
+    both = dict.fromkeys(("cpu", "cuda"), "CPUExecutionProvider")
+    monkeypatch.setattr(estimators, "PROVIDERS", both)
+    network = estimators.OnnxNetwork(find_model("kddn-small"), device)
+    network._session, together, most = Busy(), [], []
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(network.remove_haze, [np.zeros((8, 8, 3), np.float32)] * 4))
+    assert max(most) == expected

@@ -1,18 +1,29 @@
 """Haze is removed from many pictures and videos; a row each says what became of it."""
 
+import hashlib
+import itertools
 import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from kddn.batch.machine import memory
 from kddn.batch.plan import Job
-from kddn.dehazer import Dehazer
+from kddn.dehazer import Dehazer, Encoded, FileResult
 from kddn.errors import KddnError, VideoError
+from kddn.io.limits import open_image
 from kddn.video.dehaze import dehaze_video, is_video
+
+_BYTES_A_PIXEL = 16
+"""Of memory that a picture takes while it is done, at most: 8 where it has 8 bits a channel."""
+
+_VIDEO_PIXELS = 50_000_000
+"""What a video counts as."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +85,23 @@ def run(
     settings: Settings | None = None,
     *,
     threads: int = 1,
+    in_order: bool = True,
 ) -> Iterator[tuple[Job, Row]]:
     """Remove haze from many files; one that fails does not stop the others.
 
+    While one file is read, another is estimated and a third written; together they hold no more
+    pixels than half the memory has room for.
+
     Args:
-        dehazer: What removes it.
+        dehazer: What removes it; made with `threads=1`, it leaves the cores to several files.
         jobs: The files. May be endless: they are taken as threads become free. None stands for
             nothing new as yet.
         settings: How.
         threads: Files at a time.
+        in_order: Whether what became of the files comes in their order, not as they are done.
 
     Yields:
-        What became of each, as they are done.
+        What became of each.
     """
     chosen = settings or Settings()
     stopped = threading.Event()
@@ -98,22 +114,73 @@ def run(
             tell(number, count)
 
     chosen = replace(chosen, on_frame=on_frame)
+    room = _Room(memory() // 2 // _BYTES_A_PIXEL)
+
+    def one(job: Job) -> Row:
+        with room.hold(_pixels(job.source) if threads > 1 else 0):
+            return process(dehazer, job, chosen)
 
     with ThreadPoolExecutor(threads) as pool:
-        running: dict[Future[Row], Job] = {}
+        running: set[Future[Row]] = set()
+        line: list[tuple[Job, Future[Row]]] = []
         try:
             for job in jobs:
                 if job is not None:
-                    running[pool.submit(process, dehazer, job, chosen)] = job
+                    line.append((job, pool.submit(one, job)))
+                    running.add(line[-1][1])
                 patience = None if len(running) >= threads else 0
-                done, _ = wait(running, patience, FIRST_COMPLETED)
-                yield from ((running.pop(future), future.result()) for future in done)
+                running = wait(running, patience, FIRST_COMPLETED).not_done
+                yield from _done(line, in_order)
             while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                yield from ((running.pop(future), future.result()) for future in done)
+                running = wait(running, return_when=FIRST_COMPLETED).not_done
+                yield from _done(line, in_order)
         finally:
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(line: list[tuple[Job, Future[Row]]], in_order: bool) -> Iterator[tuple[Job, Row]]:
+    """Take out of a line what is done: from its head, or from anywhere."""
+    if in_order:
+        ready = list(itertools.takewhile(lambda each: each[1].done(), line))
+    else:
+        ready = [each for each in line if each[1].done()]
+    for each in ready:
+        line.remove(each)
+        yield each[0], each[1].result()
+
+
+class _Room:
+    """Pixels that may be in memory at a time. A picture of more has it to itself."""
+
+    def __init__(self, pixels: int) -> None:
+        self._all = self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Wait for room, and have it meanwhile."""
+        pixels = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+def _pixels(path: Path) -> int:
+    """About how many pixels of a file are in memory at a time."""
+    if is_video(path):
+        return _VIDEO_PIXELS
+    try:
+        with open_image(path) as image:
+            return image.width * image.height
+    except Exception:  # what cannot be opened like this may be another library's, or damaged
+        return path.stat().st_size if path.is_file() else 0
 
 
 def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
@@ -128,11 +195,38 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     try:
         row = replace(blank, status="done", **one(dehazer, job, settings))
     except Exception as error:  # one bad file does not stop the others, whatever it has
-        row = replace(blank, status="failed", error=_told(error, job.source))
+        row = replace(blank, status="failed", error=told(error, job.source))
     return replace(row, seconds=round(time.perf_counter() - began, 3))
 
 
-def _told(error: Exception, source: Path) -> str:
+def process_content(
+    dehazer: Dehazer, content: bytes, names: tuple[str, str], settings: Settings
+) -> tuple[Row, bytes | None]:
+    """Do a picture file in memory, and what its row says.
+
+    Args:
+        dehazer: What removes the haze.
+        content: The file.
+        names: What the row calls the picture, and its result.
+        settings: How.
+
+    Returns:
+        The row, and the result where there is one.
+    """
+    blank = Row(*names, "failed", dehazer.model.name)
+    began = time.perf_counter()
+    try:
+        done = dehazer.in_memory(
+            content, strength=settings.strength, full_resolution=settings.full_resolution
+        )
+    except Exception as error:  # as in `process`
+        return replace(blank, error=told(error, names[0])), None
+    row = replace(blank, status="done", seconds=round(time.perf_counter() - began, 3))
+    sha256 = hashlib.sha256(done.content).hexdigest()
+    return replace(row, **_said(done, sha256)), done.content
+
+
+def told(error: Exception, source: Path | str) -> str:
     """What went wrong with a file, naming it."""
     if isinstance(error, MemoryError):
         return f"{source}: there is not enough memory for it"
@@ -149,9 +243,13 @@ def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:
         full_resolution=settings.full_resolution,
         overwrite=settings.replaces(job),
     )
+    return _said(done, done.sha256)
+
+
+def _said(done: FileResult | Encoded, sha256: str) -> dict[str, Any]:
+    """What a row says of a picture that was made."""
     width, height = done.size
-    haze = round(done.haze, 4)
-    found = {"haze": haze, "sha256": done.sha256, "lost": list(done.lost)}
+    found = {"haze": round(done.haze, 4), "sha256": sha256, "lost": list(done.lost)}
     return {"width": width, "height": height, **found}
 
 

@@ -18,6 +18,7 @@ app = App(
     version=__version__,
 )
 app.command("kddn.cli.dehaze:dehaze", help="Remove haze from picture files.")
+app.command("kddn.cli.batch:batch", help="Remove haze from millions, on many machines.")
 app.command("kddn.cli.models:models", help="List the models that can be asked for.")
 app.command("kddn.cli.serve:serve", help="Serve a page and an interface for programs.")
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from kddn.batch import watch as watching
+from kddn.batch.machine import cores
 from kddn.batch.plan import COMPARED, Destination, Job, find, read_manifest
 from kddn.batch.run import Row, Settings, run
 from kddn.cli import PIPE, as_flags
@@ -44,7 +46,7 @@ def dehaze(
     max_pixels: Annotated[int, Parameter(validator=Number(gte=1))] = MAXIMUM_PIXELS,
     model: str = DEFAULT,
     device: str = "auto",
-    jobs: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     compare: Annotated[bool, Flag] = False,
     report: Path | None = None,
     json: Annotated[bool, Flag] = False,
@@ -82,7 +84,7 @@ def dehaze(
             there is memory for.
         model: A model's name, as `kddn models` lists them, or an .onnx file.
         device: auto, cpu, cuda, directml or coreml.
-        jobs: Pictures at a time.
+        jobs: Pictures at a time; as many as there are cores by default.
         compare: Also write before and after side by side, as `photo-compared.jpg`.
         report: A file to add a line of JSON to for every picture: time, size, haze, checksum or
             error.
@@ -101,9 +103,9 @@ def dehaze(
             "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
         )
     hush_libraries()
-    dehazer = Dehazer(model, device, working_size=working_size, max_pixels=max_pixels)
+    open_model = partial(Dehazer, model, device, working_size=working_size, max_pixels=max_pixels)
     if pictures == [PIPE]:
-        _pipe(dehazer, format, strength, full_resolution=full_resolution)
+        _pipe(open_model(), format, strength, full_resolution=full_resolution)
         return
     arguments = [*(pictures or []), *(read_manifest(manifest) if manifest else [])]
     if watch is not None and (arguments or in_place):
@@ -121,6 +123,8 @@ def dehaze(
         total = len(planned)
     if in_place and compare:
         raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
+    together = jobs or min(cores(), total or cores())
+    dehazer = open_model(threads=max(1, cores() // together))
     say = _Say(as_json=json, quiet=quiet, total=total)
     settings = Settings(
         strength=strength,
@@ -129,7 +133,7 @@ def dehaze(
         skip_existing=skip_existing or watch is not None,
         on_frame=say.frame,
     )
-    rows = run(dehazer, work, settings, threads=jobs)
+    rows = run(dehazer, work, settings, threads=together, in_order=watch is None)
     failed = 0
     with ExitStack() as stack:
         log = stack.enter_context(_open_report(report)) if report else None

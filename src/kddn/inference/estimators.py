@@ -1,6 +1,8 @@
 """What says how to make a hazy picture clear: one interface, whatever a model's output is."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,12 +74,13 @@ _AUTOMATIC = ("cuda", "cpu")
 """What `auto` chooses from, best first."""
 
 
-def open_estimator(model: Model, device: str = "auto") -> Estimator:
+def open_estimator(model: Model, device: str = "auto", threads: int | None = None) -> Estimator:
     """Make a model ready to run.
 
     Args:
         model: Which.
         device: `auto`, or a key of `PROVIDERS`.
+        threads: Threads of a CPU that a network runs in; one a core by default.
 
     Raises:
         ModelError: If the device is unknown or missing, or the weights cannot be used.
@@ -86,7 +89,7 @@ def open_estimator(model: Model, device: str = "auto") -> Estimator:
         if device not in ("auto", "cpu"):
             raise ModelError(f"{model.name} runs on the cpu, not on {device!r}")
         return ImageEstimator(PRIORS[model.name].remove_haze)
-    network = OnnxNetwork(model, device)
+    network = OnnxNetwork(model, device, threads)
     if model.output == "affine":
         return MapEstimator(network, model.stride)
     return ImageEstimator(network.remove_haze)
@@ -98,15 +101,17 @@ class OnnxNetwork:
     Args:
         model: The network.
         device: `auto`, or a key of `PROVIDERS`.
+        threads: Threads of a CPU that it runs in; one a core by default.
     """
 
-    def __init__(self, model: Model, device: str = "auto") -> None:
+    def __init__(self, model: Model, device: str = "auto", threads: int | None = None) -> None:
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
         chosen = _choose_device(device, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.enable_mem_pattern = False  # pictures come in many sizes
+        options.intra_op_num_threads = threads or 0  # 0 stands for one a core
         # The arena saves asking for memory layer by layer; what the largest picture needed is
         # given back after it.
         self._run_options = onnxruntime.RunOptions()
@@ -128,6 +133,8 @@ class OnnxNetwork:
             chosen = "cpu"
         self.device = chosen
         """Where it runs."""
+        # A GPU does one picture after the other anyway; waiting there would take its memory.
+        self._turn = nullcontext() if chosen == "cpu" else Lock()
 
     def remove_haze(self, hazy: Floats) -> Floats:
         """The clear picture, of a network whose output is one."""
@@ -141,7 +148,8 @@ class OnnxNetwork:
         """
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
         try:
-            found: list[Any] = self._session.run(outputs, {"hazy": batch}, self._run_options)
+            with self._turn:
+                found: list[Any] = self._session.run(outputs, {"hazy": batch}, self._run_options)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise ModelError(
                 f"the network stopped on {batch.shape[3]}x{batch.shape[2]} pixels ({error}); "

@@ -105,9 +105,10 @@ def test_each_of_several_devices_has_batches_of_its_own(scenes):
     numbers = []
     for device in range(3):
         data = HazedScenes(scenes, BatchConfig(size=1, crop=8), seed=0, length=4)
-        data.first, data.device_number, data.devices = 2, device, 3
+        data.share(device, 3)
+        data.first = 2
         numbers += data.numbers()
-    assert sorted(numbers) == list(range(6, 18))
+    assert sorted(numbers) == list(range(2, 14))
 
 
 def test_images_are_flipped_and_batches_turned():

@@ -57,7 +57,7 @@ class Batches(ABC):
         self.seed = seed
         self.length = length
         self.first = 0
-        """How many batches each device has had before this epoch."""
+        """How many batches all devices together have had before this epoch."""
         self.device_number = 0
         """Which device this is."""
         self.devices = 1
@@ -66,14 +66,17 @@ class Batches(ABC):
     def __len__(self) -> int:
         return self.length
 
+    def share(self, device_number: int, devices: int) -> None:
+        """Give only every so many-th batch: those of one device of several."""
+        self.device_number, self.devices = device_number, devices
+
     def __iter__(self) -> Iterator[Pair]:
         for number in self.numbers():
             yield self.batch(number)
 
     def numbers(self) -> list[int]:
         """Numbers of this epoch's batches on this device."""
-        steps = range(self.first, self.first + self.length)
-        return [step * self.devices + self.device_number for step in steps]
+        return [self.first + step * self.devices + self.device_number for step in range(len(self))]
 
     @abstractmethod
     def batch(self, number: int) -> Pair:

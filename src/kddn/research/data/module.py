@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from lightning import LightningDataModule
@@ -46,6 +47,14 @@ class PhotosConfig:
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction must lie in (0, 1], not {self.fraction}")
+
+
+class Pairs(Protocol):
+    """Validation images, or batches of them, made or read as they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Pair: ...
 
 
 class HazeData(LightningDataModule):
@@ -103,7 +112,7 @@ class HazeData(LightningDataModule):
         self.validation_ids = VALIDATION[:validation_scenes]
         self.seed = seed
         self.batches: Batches | None = None
-        self.validation: dict[str, Iterable[Pair]] = {}
+        self.validation: dict[str, Pairs] = {}
         """What is validated on, by name."""
 
     @property
@@ -117,9 +126,7 @@ class HazeData(LightningDataModule):
             return
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         self.batches = self._training(device)
-        if self.trainer:
-            self.batches.device_number = self.trainer.global_rank
-            self.batches.devices = self.trainer.world_size
+        self.batches.share(*self._device())
         judges = self._validation(device)
         self.validation = {f"psnr@{scale:g}": judges(scale) for scale in self.validation_scales}
         if self.photos is not None:
@@ -133,7 +140,12 @@ class HazeData(LightningDataModule):
         return self.batches
 
     def val_dataloader(self) -> list[Iterable[Pair]]:
-        return list(self.validation.values())
+        number, devices = self._device()
+        return [_Share(pairs, number, devices) for pairs in self.validation.values()]
+
+    def _device(self) -> tuple[int, int]:
+        """Which device this is, of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _training(self, device: torch.device) -> Batches:
         if self.ohaze is not None:
@@ -187,7 +199,7 @@ class HazeData(LightningDataModule):
             files, self.batch, seed=self.seed, length=self.epoch_length, workers=workers
         )
 
-    def _validation(self, device: torch.device) -> Callable[[float], Iterable[Pair]]:
+    def _validation(self, device: torch.device) -> Callable[[float], Pairs]:
         """What makes the validation images of a size."""
         if self.ohaze is not None:
             files = o_haze.O_HAZE.find(self.ohaze, o_haze.VALIDATION)
@@ -195,6 +207,21 @@ class HazeData(LightningDataModule):
         assert self.root is not None
         scenes = load_nyu(self.root, self.validation_ids).to(device)
         return lambda scale: _SotsRule(scenes, scale)
+
+
+class _Share:
+    """What one device of several validates on; all of it where there is less than one for each."""
+
+    def __init__(self, pairs: Pairs, device_number: int, devices: int) -> None:
+        few = len(pairs) < devices
+        self.pairs = pairs
+        self.numbers = range(len(pairs)) if few else range(device_number, len(pairs), devices)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self.pairs[number] for number in self.numbers)
 
 
 class _SotsRule:
@@ -207,10 +234,9 @@ class _SotsRule:
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def __iter__(self) -> Iterator[Pair]:
-        for index in range(len(self.scenes)):
-            haze_index = SOTS_INDICES[index % len(SOTS_INDICES)]
-            yield sots_pair(self.scenes, index, haze_index, scale=self.scale)
+    def __getitem__(self, index: int) -> Pair:
+        haze_index = SOTS_INDICES[index % len(SOTS_INDICES)]
+        return sots_pair(self.scenes, index, haze_index, scale=self.scale)
 
 
 class _Whole:
@@ -223,13 +249,12 @@ class _Whole:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __iter__(self) -> Iterator[Pair]:
-        for files in self.files:
-            yield split_parts(resize(read_parts(files)[None], self.scale))
+    def __getitem__(self, index: int) -> Pair:
+        return split_parts(resize(read_parts(self.files[index])[None], self.scale))
 
 
 class _HeldBack:
-    """Photographs held back, with the haze of the training, always the same."""
+    """Batches of photographs held back, with the haze of the training, always the same."""
 
     def __init__(self, photos: Photos, config: BatchConfig, haze: HazeConfig) -> None:
         count = -(-len(photos) // config.size)
@@ -238,5 +263,5 @@ class _HeldBack:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[Pair]:
-        return iter(self.batches)
+    def __getitem__(self, index: int) -> Pair:
+        return self.batches.batch(index)

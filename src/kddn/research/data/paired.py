@@ -95,7 +95,7 @@ class FixedPairs(Batches):
         files: The images.
         config: Number, size and orientation of the images.
         seed: See `Batches`.
-        length: Batches an epoch at most: no image comes twice in one.
+        length: Batches an epoch at most, on each device: no image comes twice in one.
         workers: Processes that read files ahead; with 0, all images are read into memory at once.
 
     Raises:
@@ -116,11 +116,22 @@ class FixedPairs(Batches):
         self.files = files
         self.workers = workers
         self.batches_in_all = len(files) // config.size
-        super().__init__(config, seed=seed, length=min(length, self.batches_in_all))
+        super().__init__(config, seed=seed, length=length)
         with ThreadPoolExecutor() as threads:
             self.kept = list(threads.map(read_parts, files)) if workers == 0 else None
             if workers > 0:
                 list(threads.map(PairFiles.check, files))
+
+    def __len__(self) -> int:
+        return min(self.length, self.batches_in_all // self.devices)
+
+    def share(self, device_number: int, devices: int) -> None:
+        if self.batches_in_all < devices:
+            raise DataError(
+                f"there are {self.batches_in_all} batches of {self.config.size} images here for "
+                f"{devices} devices; use fewer devices or smaller batches"
+            )
+        super().share(device_number, devices)
 
     def __iter__(self) -> Iterator[Pair]:
         if self.workers == 0:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from kddn.errors import ModelError
@@ -79,7 +80,7 @@ class Optimization:
 def progress(trainer: Trainer) -> float:
     """Fraction of a run that is done: of its steps, epochs or time, whichever ends first.
 
-    A run without an end counts as just begun.
+    A run without an end counts as just begun. Devices must ask together.
     """
     fractions = [0.0]
     if trainer.max_steps > 0 or (trainer.max_epochs or 0) > 0:
@@ -88,7 +89,8 @@ def progress(trainer: Trainer) -> float:
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
             elapsed = callback.time_elapsed()
             fractions.append(elapsed / (elapsed + left))
-    return min(max(fractions), 1.0)
+    # Clocks of devices differ; what follows from them, such as the learning rate, must not.
+    return trainer.strategy.broadcast(min(max(fractions), 1.0))
 
 
 class Training(LightningModule):
@@ -99,6 +101,8 @@ class Training(LightningModule):
         # Channels-last convolutions train faster: on CPU by a fifth.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimization = optimization or Optimization()
+        self.drawn = 0
+        """Batches that all devices together have begun, in earlier parts of the run too."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimization.optimize(self)
@@ -113,10 +117,10 @@ class Training(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # Batches are numbered over the whole run: a resumed one goes on with the next.
-        done = self.global_step * self.trainer.accumulate_grad_batches
-        self.trainer.datamodule.batches.first = done  # type: ignore[attr-defined]
+        self.trainer.datamodule.batches.first = self.drawn  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
+        self.drawn += self.trainer.world_size
         rate = self.optimization.rate(progress(self.trainer))
         for group in self.trainer.optimizers[0].param_groups:
             matrices = group.get("matrices", False)  # Muon's
@@ -138,6 +142,24 @@ class Training(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["network"] = describe(self.network)
+        checkpoint["batches"] = {"drawn": self.drawn, "a_step": self._batches_a_step()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        now = self._batches_a_step()
+        # Checkpoints without this are of one device and as many batches a step as now.
+        before = checkpoint.get(
+            "batches", {"drawn": checkpoint["global_step"] * now, "a_step": now}
+        )
+        self.drawn = before["drawn"]
+        if before["a_step"] != now:
+            rank_zero_warn(
+                f"this run had {before['a_step']} batches a step and goes on with {now}: no batch "
+                "comes twice, and steps and learning rate go on as before, but each step sees "
+                f"{now / before['a_step']:g} times as many images"
+            )
+
+    def _batches_a_step(self) -> int:
+        return self.trainer.world_size * self.trainer.accumulate_grad_batches
 
     @abstractmethod
     def sees(self, batch: Pair) -> Tensor:
@@ -152,7 +174,8 @@ class Training(LightningModule):
             self.log(
                 name,
                 score,
-                batch_size=len(batch.clean),
+                # Lightning takes the mean over devices of this, which of integers is an integer.
+                batch_size=float(len(batch.clean)),  # type: ignore[arg-type]
                 prog_bar=name == "psnr",
                 add_dataloader_idx=False,
                 sync_dist=True,
@@ -192,7 +215,7 @@ class TeacherTraining(Training):
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
         loss = reconstruction(self.network(self.sees(batch)), batch.clean)
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
 
@@ -234,9 +257,10 @@ class StudentTraining(Training):
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
         terms = self.objective(self.network, batch)
         loss = torch.stack(list(terms.values())).sum()
-        self.log("loss", loss, prog_bar=True)
+        self.log("loss", loss, prog_bar=True, sync_dist=True)
         if len(terms) > 1:
-            self.log_dict({f"loss/{name}": term for name, term in terms.items()})
+            by_term = {f"loss/{name}": term for name, term in terms.items()}
+            self.log_dict(by_term, sync_dist=True)
         return loss
 
 

@@ -10,6 +10,7 @@ import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from kddn.errors import DataError, KddnError
 from kddn.research.data.module import HazeData
@@ -83,7 +84,15 @@ class TrainCLI(LightningCLI):
         folder = Path(self.config.trainer.default_root_dir or ".") / "teacher"
         self._rehearse(folder / "untrained.safetensors")
         shared = json.loads(self.parser.dump(self.config, format="json"))
-        kept = {"accelerator", "devices", "precision", "max_time", "max_steps"}
+        kept = {
+            "accelerator",
+            "devices",
+            "num_nodes",
+            "strategy",
+            "precision",
+            "max_time",
+            "max_steps",
+        }
         kept |= {"log_every_n_steps", "enable_progress_bar"}
         limits = {key: value for key, value in shared["trainer"].items() if key in kept}
         shared["data"].pop("epoch_length")  # the recipe's own: its schedule goes by it
@@ -95,6 +104,7 @@ class TrainCLI(LightningCLI):
         ]
         return train_once("teacher", options, folder)
 
+    @rank_zero_only
     def _rehearse(self, untrained: Path) -> None:
         """Build everything once with an untrained teacher, so that mistakes cost no training."""
         save_network(Teacher(), untrained)
@@ -152,7 +162,8 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=False)
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
-    save_network(cli.model.network, path)
+    rank_zero_only(save_network)(cli.model.network, path)
+    cli.trainer.strategy.barrier()  # until the file is there for every process
     return path
 
 
@@ -177,6 +188,7 @@ def train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
     return train(stage, [*arguments, *place])
 
 
+@rank_zero_only
 def _agree(path: Path, arguments: list[str]) -> None:
     """See that a run that is there already was asked for as it is now, or note how it is.
 
@@ -199,6 +211,7 @@ def _log_as_csv_too(trainer: Trainer) -> None:
         trainer.loggers = [board, CSVLogger(board.root_dir, name="", version=board.version)]
 
 
+@rank_zero_only
 def _keep_log(folder: str | None) -> None:
     """Rename the log of an earlier part of the run, which Lightning's CSVLogger would delete."""
     if folder is not None and (log := Path(folder) / "metrics.csv").is_file():

@@ -1,0 +1,118 @@
+"""Files that hold many pictures: tar files as of WebDataset, and Parquet with image columns."""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kddn.batch.run import Row
+from kddn.errors import ImageError, KddnError
+from kddn.io import files
+
+Remove = Callable[[bytes, str], tuple[Row, bytes | None]]
+"""From a picture file and its name to what became of it, and to the result where there is one."""
+
+
+def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
+    """Write a tar file again with the haze of its pictures removed.
+
+    Names and order stay, and so do members that are no pictures; a picture that cannot be done is
+    left out.
+
+    Raises:
+        KddnError: If it cannot be read.
+    """
+    try:
+        with tarfile.open(source) as inside, tarfile.open(output, "w") as outside:
+            for member in inside:
+                content = inside.extractfile(member) if member.isfile() else None
+                if content is None or Path(member.name).suffix.lower() not in endings():
+                    outside.addfile(member, content)
+                    continue
+                row, clear = remove(content.read(), member.name)
+                yield row
+                if clear is not None:
+                    member.size = len(clear)
+                    outside.addfile(member, io.BytesIO(clear))
+    except (tarfile.TarError, EOFError) as error:
+        raise KddnError(f"{source} is no tar file, or damaged ({error})") from error
+
+
+def endings() -> set[str]:
+    """Of the members of tar files that are pictures."""
+    return files.readable_endings()
+
+
+def dehaze_parquet(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
+    """Write a Parquet file again with the haze of its pictures removed.
+
+    Pictures are columns of bytes, or of `{bytes, path}` as Hugging Face's data sets have them,
+    whose first value is a picture file. Everything else stays; a picture that cannot be done
+    becomes null.
+
+    Raises:
+        KddnError: If it cannot be read, or has no such column.
+    """
+    try:
+        with pq.ParquetFile(source) as inside:
+            yield from _rewritten(inside, output, remove)
+    except pa.ArrowException as error:
+        raise KddnError(f"{source} is no Parquet file, or damaged ({error})") from error
+
+
+def _rewritten(inside: pq.ParquetFile, output: Path, remove: Remove) -> Iterator[Row]:
+    compression = _compression(inside)
+    place = 0
+    with pq.ParquetWriter(output, inside.schema_arrow, compression=compression) as outside:
+        for group in range(inside.num_row_groups):
+            table = inside.read_row_group(group)
+            if group == 0:
+                columns = [name for name in table.column_names if _holds_pictures(table[name])]
+                if not columns:
+                    raise KddnError("it has no column of encoded pictures; leave it out")
+            for name in columns:
+                rows, column = _dehazed(table[name], name, place, remove)
+                yield from rows
+                table = table.set_column(table.column_names.index(name), table.field(name), column)
+            outside.write_table(table)
+            place += len(table)
+
+
+def _compression(inside: pq.ParquetFile) -> str:
+    """How the first column is compressed, for all."""
+    if inside.num_row_groups == 0:
+        return "NONE"
+    return str(inside.metadata.row_group(0).column(0).compression)
+
+
+def _dehazed(column: Any, name: str, place: int, remove: Remove) -> tuple[list[Row], Any]:
+    """The rows of a column's pictures, numbered from a place on, and the column of results."""
+    rows, results = [], []
+    for number, value in enumerate(column.to_pylist(), start=place):
+        content = _content(value)
+        if content is None:
+            results.append(value)
+            continue
+        row, clear = remove(content, f"{number}/{name}")
+        rows.append(row)
+        as_it_was = clear if isinstance(value, bytes) else {**value, "bytes": clear}
+        results.append(None if clear is None else as_it_was)
+    return rows, pa.array(results, column.type)
+
+
+def _content(value: Any) -> bytes | None:
+    found = value.get("bytes") if isinstance(value, dict) else value
+    return found if isinstance(found, bytes) else None
+
+
+def _holds_pictures(column: Any) -> bool:
+    """Whether the first value of a column that is any is a picture file."""
+    first = next((content for value in column if (content := _content(value.as_py()))), None)
+    try:
+        return first is not None and files.read(first) is not None
+    except ImageError:
+        return False

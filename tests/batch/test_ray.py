@@ -1,0 +1,397 @@
+"""Pictures on several machines: two nodes of Ray and an S3 server, all on this one."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from PIL import Image
+
+from helpers import hazy_photograph
+from kddn import Dehazer
+from kddn.batch.run import Row
+from kddn.cli import main
+from kddn.errors import KddnError
+
+ray = pytest.importorskip("ray")
+pa = pytest.importorskip("pyarrow")
+
+import pyarrow.parquet as pq  # noqa: E402
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from kddn.batch.manifest import Work  # noqa: E402
+from kddn.batch.ray import Fleet, batch, start  # noqa: E402
+from kddn.batch.store import Store  # noqa: E402
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),
+]  # Ray's own
+
+WORK = Work(model="kddn-small", working_size=32)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """Where a server of S3 is reached, which this process and those of the cluster use."""
+    port = 5600 + os.getpid() % 400
+    known = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    null = subprocess.DEVNULL
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        subprocess.Popen(command, stdout=null, stderr=null) as server,
+    ):
+        for name, value in known.items():
+            patch.setenv(name, value)
+        for _ in range(200):
+            try:
+                urlopen(known["AWS_ENDPOINT_URL"], timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def cluster(s3):
+    """Two nodes of one core each."""
+    size = {"num_cpus": 1, "object_store_memory": 100 << 20}
+    nodes = Cluster(initialize_head=True, head_node_args=size)
+    nodes.add_node(**size)
+    start(nodes.address)
+    assert ray.cluster_resources()["CPU"] == 2
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures, one of them broken, and what is none."""
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "deep/a.jpg", "old-dehazed.jpg", ".hidden.jpg"):
+        hazy_photograph(60, 40).save(source / name)
+    (source / "bad.jpg").write_bytes(b"no picture")
+    (source / "notes.txt").write_text("no picture")
+    return source
+
+
+def done(source, destination, **options):
+    return [
+        row
+        for rows, _ in batch(
+            Store.open(str(source)), Store.open(str(destination)), WORK, Fleet(), **options
+        )
+        for row in rows
+    ]
+
+
+def outputs(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and ".kddn-batch" not in path.parts
+    }
+
+
+def descendants(ancestor):
+    """Processes that stem from one, and what they are called."""
+    parents, names = {}, {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            pid = int(process.name)
+            parents[pid] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            names[pid] = (process / "cmdline").read_bytes()
+        except OSError:  # it has ended meanwhile
+            continue
+    found, fresh = {}, {ancestor}
+    while fresh:
+        fresh = {pid for pid, parent in parents.items() if parent in fresh}
+        found |= {pid: names.get(pid, b"") for pid in fresh}
+    return found
+
+
+def test_500_pictures_are_done_once_each_though_a_worker_is_killed(cluster, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(500):
+        hazy_photograph(60 + number % 7, 40).save(source / f"{number}.jpg")
+    rows, killed = [], []
+    for some, total in batch(Store.open(str(source)), Store.open(str(out)), WORK, Fleet()):
+        assert total == 500
+        rows += some
+        if len(rows) > 100 and not killed:
+            processes = descendants(os.getpid()).items()
+            killed = [pid for pid, name in processes if name.startswith(b"ray::MapWorker")]
+            os.kill(killed[0], signal.SIGKILL)
+    assert killed
+    assert {row.status for row in rows} == {"done"}
+    assert sorted(row.input for row in rows) == sorted(map(str, source.iterdir()))
+    assert outputs(out) == {Path(row.output).name: row.sha256 for row in rows}
+    noted = [
+        json.loads(line)["input"]
+        for part in (out / ".kddn-batch").glob("rows-*")
+        for line in part.read_text().splitlines()
+    ]
+    assert sorted(noted) == sorted(row.input for row in rows)
+
+
+def test_results_and_rows_are_those_of_one_machine(cluster, folder, tmp_path):
+    rows = {row.input: row for row in done(folder, tmp_path / "out")}
+    assert [Path(name).name for name in rows if rows[name].status == "failed"] == ["bad.jpg"]
+    assert rows[f"{folder}/bad.jpg"].error == f"{folder}/bad.jpg is not a picture in a known format"
+    alone = Dehazer("kddn-small", working_size=32, threads=1)
+    for name in ("a.jpg", "b.png", "deep/a.jpg"):
+        expected = alone.file(folder / name, tmp_path / "alone" / name)
+        row = rows.pop(f"{folder}/{name}")
+        assert row.sha256 == expected.sha256 == outputs(tmp_path / "out")[name]
+        assert (row.width, row.height, row.haze) == (60, 40, round(expected.haze, 4))
+    assert len(rows) == 1
+
+
+def test_a_repeated_run_does_what_is_left(cluster, folder, tmp_path):
+    first = done(folder, tmp_path / "out")
+    hazy_photograph(60, 40).save(folder / "new.jpg")
+    assert len(first) == 4
+    again = [Path(row.input).name for row in done(folder, tmp_path / "out")]
+    assert sorted(again) == ["bad.jpg", "new.jpg"]
+    stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
+    with pytest.raises(KddnError, match=r"was made in another way \(`strength` 1.0, now 0.5\)"):
+        list(batch(*stores, replace(WORK, strength=0.5), Fleet()))
+    shutil.copytree(folder, tmp_path / "other")
+    with pytest.raises(KddnError, match=r"another way \(`source` .*in, now .*other\)"):
+        done(tmp_path / "other", tmp_path / "out")
+
+
+def test_what_others_made_is_not_replaced_unasked(cluster, folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.jpg").write_bytes(b"mine")
+    with pytest.raises(KddnError, match="has files already; name another destination, or"):
+        done(folder, tmp_path / "out")
+    assert outputs(tmp_path / "out").keys() == {"a.jpg"}
+    done(folder, tmp_path / "out", overwrite=True)
+    assert outputs(tmp_path / "out").keys() == {"a.jpg", "b.png", "deep/a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "cause"),
+    [
+        ("in", "in/out", "lies in .*in; name another destination"),
+        ("in", "in", "lies in"),
+        ("in/a.jpg", "out", "in/a.jpg is a file; give the folder that it is in"),
+        ("none", "out", r"there are no pictures, .tar or .parquet files in .*none"),
+        ("in", "nowhere://x", "nowhere://x cannot be reached"),
+    ],
+)
+def test_impossible_places_are_refused(folder, tmp_path, monkeypatch, source, destination, cause):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KddnError, match=cause):
+        done(source, destination)
+
+
+def test_a_device_that_workers_lack_is_told(cluster, folder, tmp_path):
+    stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
+    with pytest.raises(KddnError, match=r"could not go on: .*device 'cuda' is not available here"):
+        list(batch(*stores, WORK, Fleet(device="cuda")))
+
+
+def test_what_ends_its_worker_each_time_is_told(folder, tmp_path, monkeypatch):
+    def never(source, destination, names, work, fleet):
+        assert names == ["a.jpg", "b.png", "bad.jpg", "deep/a.jpg"]
+        return iter([Row(f"{folder}/b.png", "x", "done", "m").json() + "\n"])
+
+    monkeypatch.setattr("kddn.batch.ray.run", never)
+    rows = {Path(row.input).name: row.status for row in done(folder, tmp_path / "out")}
+    assert rows == {"b.png": "done", "a.jpg": "failed", "bad.jpg": "failed"}
+    (part,) = (tmp_path / "out/.kddn-batch").glob("rows-*")
+    assert "its worker ended before it was done" in part.read_text()
+
+
+def test_each_flag_reaches_those_who_work(folder, monkeypatch, capsys):
+    def watched(source, destination, work, fleet, *, overwrite):
+        found.extend([source.address, destination.address, work, fleet, overwrite])
+        row = Row("a.jpg", "b.jpg", "done", "dcp", width=1)
+        return iter([([row, replace(row, width=None, status="failed", error="a.tar: bad")], 1)])
+
+    found = []
+    monkeypatch.setattr("kddn.batch.ray.start", found.append)
+    monkeypatch.setattr("kddn.batch.ray.batch", watched)
+    words = (
+        "in out --strength 0.5 --working-size 9 --full-resolution --max-pixels 7 --model dcp "
+        "--device cpu --overwrite --address a:1 --workers 3 --cpus 2 --gpus 0.5 --json"
+    )
+    monkeypatch.setattr(sys, "argv", ["kddn", "batch", *words.split()])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    work = Work(model="dcp", strength=0.5, full_resolution=True, working_size=9)
+    fleet = Fleet(workers=3, cpus=2, gpus=0.5, device="cpu", max_pixels=7)
+    here = str(Path.cwd())
+    assert found == ["a:1", f"{here}/in", f"{here}/out", work, fleet, True]
+    out, errors = capsys.readouterr()
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["done", "failed"]
+    assert errors.startswith("kddn: a.tar: bad\n1 pictures in ")
+    assert errors.endswith("a second; 1 failed\n")
+
+
+def picture(mode="RGB", format="JPEG"):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).convert(mode).save(buffer, format)
+    return buffer.getvalue()
+
+
+def make_tar(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def members_of(path):
+    with tarfile.open(path) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}
+
+
+def test_tar_files_stay_tar_files(cluster, tmp_path):
+    (tmp_path / "in").mkdir()
+    members = {"0.jpg": picture(), "0.cls": b"7", "1.png": picture("L", "PNG"), "2.jpg": b"broken"}
+    make_tar(tmp_path / "in/a.tar", members)
+    (tmp_path / "in/b.tar").write_bytes(b"no tar file")
+    rows = {Path(row.input).name: row for row in done(tmp_path / "in", tmp_path / "out")}
+    states = {name: row.status for name, row in rows.items()}
+    assert states == {
+        "0.jpg": "done", "1.png": "done", "2.jpg": "failed", "a.tar": "done", "b.tar": "failed",
+    }  # fmt: skip
+    clear = members_of(tmp_path / "out/a.tar")
+    assert list(clear) == ["0.jpg", "0.cls", "1.png"]
+    assert clear["0.cls"] == b"7"
+    expected = Dehazer("kddn-small", working_size=32).encoded(members["0.jpg"])
+    assert clear["0.jpg"] == expected
+    assert rows["0.jpg"].sha256 == hashlib.sha256(expected).hexdigest()
+    assert "no tar file, or damaged" in rows["b.tar"].error
+    assert not (tmp_path / "out/b.tar").exists()
+    assert [Path(row.input).name for row in done(tmp_path / "in", tmp_path / "out")] == ["b.tar"]
+
+
+def test_parquet_files_keep_all_but_their_pictures(cluster, tmp_path):
+    (tmp_path / "in").mkdir()
+    table = pa.table(
+        {
+            "image": [{"bytes": picture(), "path": f"{i}.jpg"} for i in range(3)],
+            "raw": [None, picture("L", "PNG"), b"broken"],
+            "label": [4, 5, 6],
+            "key": [b"\1", b"\2", b"\3"],
+        }
+    ).replace_schema_metadata({"huggingface": "{}"})
+    pq.write_table(table, tmp_path / "in/a.parquet", row_group_size=2, compression="zstd")
+    pq.write_table(table.select(["label"]), tmp_path / "in/none.parquet")
+    rows = {row.input.rpartition("in/")[2]: row for row in done(tmp_path / "in", tmp_path / "out")}
+    assert rows["none.parquet"].error.endswith("it has no column of encoded pictures; leave it out")
+    assert rows["a.parquet/2/raw"].status == "failed"
+    with pq.ParquetFile(tmp_path / "out/a.parquet") as made:
+        assert made.num_row_groups == 2
+        assert made.metadata.row_group(0).column(0).compression == "ZSTD"
+        clear = made.read()
+    assert clear.schema.equals(table.schema, check_metadata=True)
+    assert clear.select(["label", "key"]) == table.select(["label", "key"])
+    expected = Dehazer("kddn-small", working_size=32).encoded(picture())
+    assert clear["image"].to_pylist() == [{"bytes": expected, "path": f"{i}.jpg"} for i in range(3)]
+    first, second, third = clear["raw"].to_pylist()
+    assert (first, third) == (None, None)
+    with Image.open(io.BytesIO(second)) as image:
+        assert (image.mode, image.size) == ("L", (60, 40))
+
+
+def test_buckets_are_read_and_written(cluster, folder, tmp_path):
+    make_tar(folder / "a.tar", {"0.jpg": picture()})
+    system = Store.open("s3://hazy").system
+    system.mkdir("hazy")
+    system.mkdir("clear")
+    system.put(f"{folder}/", "hazy/all/", recursive=True)
+    rows = done("s3://hazy/all", "s3://clear/of/it")
+    assert {row.input for row in rows if row.status == "failed"} == {"s3://hazy/all/bad.jpg"}
+    assert [row.error for row in rows if row.error] == [
+        "s3://hazy/all/bad.jpg is not a picture in a known format"
+    ]
+    made = {
+        name: system.cat_file(f"clear/of/it/{name}")
+        for name in Store.open("s3://clear/of/it").names()
+        if not name.startswith(".")
+    }
+    assert made.keys() == {"a.jpg", "b.png", "deep/a.jpg", "a.tar"}
+    alone = Dehazer("kddn-small", working_size=32)
+    for name in ("a.jpg", "b.png", "deep/a.jpg"):
+        assert made[name] == alone.encoded((folder / name).read_bytes())
+    (tmp_path / "a.tar").write_bytes(made["a.tar"])
+    assert members_of(tmp_path / "a.tar") == {"0.jpg": alone.encoded(picture())}
+    assert [row.input for row in done("s3://hazy/all", "s3://clear/of/it")] == [
+        "s3://hazy/all/bad.jpg"
+    ]
+    with pytest.raises(KddnError, match="s3://nowhere/x"):
+        done("s3://nowhere/x", "s3://clear/x")
+
+
+def kddn(*arguments, cwd):
+    command = [sys.executable, "-m", "kddn", "batch", *arguments, "--address", "local"]
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_command_that_was_killed_does_the_rest_when_repeated(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(250):
+        hazy_photograph(60, 40).save(tmp_path / f"in/{number}.jpg")
+    options = ["in", "out", "--model", "kddn-small", "--working-size", "512"]
+    manifest = tmp_path / "out/.kddn-batch"
+    process = kddn(*options, "--workers", "2", cwd=tmp_path)
+    try:
+        while not list(manifest.glob("rows-*")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+    finally:
+        for pid in [process.pid, *descendants(process.pid)]:  # as if the power were cut
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+    before = {
+        json.loads(line)["input"]: json.loads(line)["output"]
+        for part in manifest.glob("rows-*")
+        for line in part.read_text().splitlines()
+    }
+    assert 0 < len(before) < 250
+    dates = {path: (tmp_path / path).stat().st_ctime_ns for path in before.values()}
+    process = kddn(*options, "--json", cwd=tmp_path)
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    rows = [Row(**json.loads(line)) for line in out.splitlines()]
+    assert {row.input for row in rows}.isdisjoint(before)
+    assert len(rows) + len(before) == len(outputs(tmp_path / "out")) == 250
+    assert {path: (tmp_path / path).stat().st_ctime_ns for path in dates} == dates
+    last = errors.splitlines()[-1]
+    assert re.fullmatch(rf"{len(rows)} pictures in \d+ s, [\d.]+ a second; 0 failed", last)
