@@ -1,9 +1,9 @@
 """What several tests share."""
 
+import io
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
@@ -19,8 +19,17 @@ def hazy_photograph(width: int, height: int) -> Image.Image:
     return Image.fromarray((hazy * 255).round().astype(np.uint8))
 
 
+def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    """A picture as a file in memory."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
 def vgg_files(folder, depth):
     """A VGG of random weights, as torchvision's file, and what it holds."""
+    import torch
+
     from kddn.research.nets.vgg import VGG  # not before conftest has hooked what checks shapes
 
     vgg = VGG(depth)

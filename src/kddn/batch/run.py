@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from kddn.batch.plan import Job
 from kddn.dehazer import Dehazer
-from kddn.errors import KddnError, VideoError
+from kddn.errors import KddnError, VideoError, one_line
 from kddn.video.dehaze import dehaze_video, is_video
 
 
@@ -135,9 +135,10 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
 def _told(error: Exception, source: Path) -> str:
     """What went wrong with a file, naming it."""
     if isinstance(error, MemoryError):
-        return f"{source}: there is not enough memory for it"
+        return one_line(f"{source}: there is not enough memory for it")
     text = str(error) if isinstance(error, KddnError) else f"{type(error).__name__}: {error}"
-    return text if str(source) in text else f"{source}: {text}"
+    named = one_line(str(source)) in text
+    return one_line(text if named else f"{source}: {text}")
 
 
 def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:

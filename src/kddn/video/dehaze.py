@@ -140,6 +140,8 @@ class _Video:
         if not pictures:
             raise VideoError(f"{source} holds no video")
         self.pictures: VideoStream = pictures[0]
+        if self.pictures.codec_context is None:
+            raise VideoError(f"{source} has pictures in a codec that FFmpeg does not know")
         self.tick = self.pictures.time_base or Fraction(1, 90_000)
         """Seconds that a frame's times count."""
         self.decoder = _decoder(self.pictures)

@@ -136,7 +136,7 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     card = path.with_suffix(".json")
     try:
-        network = json.loads(card.read_text())["network"]
+        network = json.loads(card.read_text("utf-8", "replace"))["network"]
         description = {"kind": network["kind"], "config": json.dumps(network.get("config"))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{card} does not say which network {path} holds ({error!r})") from error
