@@ -3,11 +3,7 @@
     python benchmarks/fuzz.py results/security/fuzz
 
 writes that name with .csv and .md, and beside them the inputs that went wrong, if any. The same
-inputs come again for the same `--seed`. What the cases are: tests/fuzzing. With `pip install atheris`,
-
-    python benchmarks/fuzz.py --coverage pictures -max_total_time=600
-
-has libFuzzer look for inputs that reach further, until one goes wrong; options of libFuzzer follow.
+inputs come again for the same `--seed`. What the cases are: tests/fuzzing.
 """
 
 import argparse

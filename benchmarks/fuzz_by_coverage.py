@@ -7,6 +7,7 @@ Cases are those of benchmarks/fuzz.py, drawn from libFuzzer's bytes; its own opt
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import atheris
@@ -27,10 +28,8 @@ def main() -> None:
     @given(CASES[target]())
     def once(case: Case) -> None:
         seed = {"seed": case.seed} if target in NEED_SEED else {}
-        try:
+        with suppress(KddnError):
             TARGETS[target](case.content, **case.options, **seed)
-        except KddnError as error:
-            assert str(error).isprintable()
 
     atheris.Setup([program, *options], once.hypothesis.fuzz_one_input)
     atheris.Fuzz()

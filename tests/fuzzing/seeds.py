@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import itertools
 import json
 import struct
 import tempfile
+import warnings
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -49,10 +51,10 @@ def _modes() -> dict[str, bytes]:
     _register_heif()
     Image.init()
     found = {}
-    for kind in sorted(set(Image.OPEN) & set(Image.SAVE)):
-        for mode in MODES:
-            with contextlib.suppress(Exception):  # formats say in many ways what they cannot hold
-                found[f"{kind} {mode}"] = encoded(in_mode(mode), kind)
+    for kind, mode in itertools.product(sorted(Image.OPEN.keys() & Image.SAVE.keys()), MODES):
+        # Formats say in many ways what they cannot hold, and some that they will go.
+        with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
+            found[f"{kind} {mode}"] = encoded(in_mode(mode), kind)
     return found
 
 
