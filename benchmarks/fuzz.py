@@ -21,7 +21,13 @@ from fuzzing.damage import Case
 from fuzzing.explore import explore
 from fuzzing.worker import SECONDS, Outcome, Worker
 
-COUNTS = {"pictures": 14_000, "requests": 4_000, "videos": 1_500, "models": 1_500}
+COUNTS = {
+    "pictures": 14_000,
+    "requests": 4_000,
+    "videos": 1_500,
+    "models": 1_000,
+    "checkpoints": 2_000,
+}
 """Cases of each kind."""
 
 Tried = Iterable[tuple[Case, Outcome]]
@@ -38,7 +44,7 @@ def rows(kind: str, tried: Tried) -> Iterator[dict[str, Any]]:
     """One for each format, with what became of its cases."""
     of: dict[str, list[Outcome]] = defaultdict(list)
     for case, outcome in tried:
-        of[case.seed.split()[0] if kind != "models" else case.seed].append(outcome)
+        of[case.seed.split()[0] if kind in ("pictures", "videos") else case.seed].append(outcome)
     for name, outcomes in sorted(of.items()):
         yield row(kind, name, outcomes)
 
@@ -84,7 +90,7 @@ def long_run(output: Path, scale: float, seed: int) -> bool:
         count = round(COUNTS.get(kind, 0) * scale)
         tried = list(bombs() if kind == "bombs" else explore(kind, count, seed))
         whole = [outcome for _, outcome in tried]
-        parts = list(rows(kind, tried)) if kind in ("pictures", "videos", "models") else []
+        parts = list(rows(kind, tried)) if kind not in ("bombs", "requests") else []
         found += [*parts, row(kind, "all", whole)]
         everything += whole
         bad += [(case, outcome) for case, outcome in tried if outcome.bad]

@@ -26,6 +26,16 @@ def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
     return buffer.getvalue()
 
 
+class Bad:
+    """Calls a function when it is unpickled."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
 def vgg_files(folder, depth):
     """A VGG of random weights, as torchvision's file, and what it holds."""
     import torch

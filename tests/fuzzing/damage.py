@@ -224,6 +224,11 @@ def models() -> SearchStrategy[Case]:
     return damaged(seeds.models()).map(lambda found: Case(*found))
 
 
+def checkpoints() -> SearchStrategy[Case]:
+    """Damaged weights of other projects."""
+    return damaged(seeds.checkpoints()).map(lambda found: Case(*found))
+
+
 WORDS = st.text(st.characters(max_codepoint=0xFF), max_size=40).map(lambda x: x.encode("latin-1"))
 
 HEADERS = st.sampled_from(
@@ -272,5 +277,6 @@ CASES: dict[str, Callable[[], SearchStrategy[Case]]] = {
     "requests": requests,
     "videos": videos,
     "models": models,
+    "checkpoints": checkpoints,
 }
 """Strategies by the target that they are for."""

@@ -195,3 +195,19 @@ def models() -> dict[str, bytes]:
         "ONNX": model.path.read_bytes(),
         "ONNX without checksum": model.path.read_bytes(),
     }
+
+
+@cache
+def checkpoints() -> dict[str, bytes]:
+    """A network as others save one, in PyTorch's formats and as safetensors."""
+    import torch
+    from safetensors.torch import save
+
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    found = {"safetensors": save(network.state_dict())}
+    for kind, archive in {"archive": True, "old": False}.items():
+        for name, what in {"state": network.state_dict(), "module": network}.items():
+            buffer = io.BytesIO()
+            torch.save(what, buffer, _use_new_zipfile_serialization=archive)
+            found[f"{kind} {name}"] = buffer.getvalue()
+    return found

@@ -139,6 +139,17 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> tuple[int, by
     return status, body
 
 
+def checkpoint(content: bytes, *, seed: str) -> None:
+    """Read the tensors of a file of weights."""
+    from kddn.research.nets import foreign
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.safetensors" if seed == "safetensors" else "a.pth")
+        path.write_bytes(content)
+        for tensor in foreign._read(path).values():
+            tensor.float().sum()
+
+
 def itself(content: bytes) -> None:
     """Do what the worker must notice."""
     if content == b"die":
@@ -156,9 +167,10 @@ TARGETS: dict[str, Callable[..., None]] = {
     "requests": request,
     "videos": video,
     "models": model,
+    "checkpoints": checkpoint,
     "itself": itself,
 }
 """By name."""
 
-NEED_SEED = ("videos", "models")
+NEED_SEED = ("videos", "models", "checkpoints")
 """Targets that are told what the input was."""

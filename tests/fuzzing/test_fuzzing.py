@@ -11,7 +11,7 @@ from fuzzing.worker import Worker
 BOUND = 64 << 20
 """Bytes by which a process may grow for an input of at most a million pixels."""
 
-COUNTS = {"pictures": 300, "requests": 120, "videos": 60, "models": 40}
+COUNTS = {"pictures": 300, "requests": 120, "videos": 60, "models": 40, "checkpoints": 80}
 
 
 @pytest.mark.parametrize("target", COUNTS)

@@ -40,6 +40,12 @@ app.command(
     help="Write trained weights as a model to dehaze with.",
     group=research,
 )
+app.command(
+    "kddn.cli.import_:import_weights",
+    name="import",
+    help="Take over weights that another project saved.",
+    group=research,
+)
 
 
 def as_flags(text: str) -> str:
