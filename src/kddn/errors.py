@@ -31,6 +31,10 @@ class SizeError(ImageError):
     """A picture with more pixels than are allowed."""
 
 
+class TakenError(ImageError):
+    """A result whose file exists already, and may not be replaced."""
+
+
 class ModelError(KddnError):
     """Weights that are missing, damaged or do not fit."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from kddn.batch.plan import Job
 from kddn.dehazer import Dehazer
-from kddn.errors import KddnError, VideoError, one_line
+from kddn.errors import KddnError, TakenError, VideoError, one_line
 from kddn.video.dehaze import dehaze_video, is_video
 
 
@@ -127,6 +127,9 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     one = _video if is_video(job.source) else _picture
     try:
         row = replace(blank, status="done", **one(dehazer, job, settings))
+    except TakenError as error:
+        failed = replace(blank, status="failed", error=_told(error, job.source))
+        row = blank if settings.skip_existing else failed  # another run was faster
     except Exception as error:  # one bad file does not stop the others, whatever it has
         row = replace(blank, status="failed", error=_told(error, job.source))
     return replace(row, seconds=round(time.perf_counter() - began, 3))

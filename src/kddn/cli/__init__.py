@@ -1,6 +1,7 @@
 """The `kddn` command. Each subcommand is imported only when it is used."""
 
 import io
+import os
 import re
 import sys
 
@@ -63,6 +64,15 @@ def main() -> None:
     except KddnError as error:
         sys.exit(f"kddn: {as_flags(str(error))}")
     except BrokenPipeError:
+        _drop_output()
         sys.exit(1)
+    except OSError as error:  # such as a full disk behind standard output
+        _drop_output()
+        sys.exit(f"kddn: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _drop_output() -> None:
+    """Lose what Python would try to print once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

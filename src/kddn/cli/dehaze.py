@@ -136,8 +136,7 @@ def dehaze(
         stack.enter_context(say.progress)
         for job, row in rows:
             if log is not None:
-                log.write(row.json() + "\n")
-                log.flush()
+                _note(log, row)
             say.row(row)
             failed += row.status == "failed"
             if compare and row.status == "done" and not is_video(job.source):
@@ -222,6 +221,15 @@ def _open_report(path: Path) -> TextIO:
         return path.open("a", encoding="utf-8")
     except OSError as error:
         raise KddnError(f"--report {path} cannot be written ({error.strerror})") from error
+
+
+def _note(log: TextIO, row: Row) -> None:
+    try:
+        log.write(row.json() + "\n")
+        log.flush()
+    except OSError as error:
+        log.detach()  # or closing it would try, and fail, again
+        raise KddnError(f"--report {log.name} cannot be written ({error.strerror})") from error
 
 
 def _pipe(dehazer: Dehazer, format: str | None, strength: float, *, full_resolution: bool) -> None:
