@@ -1,9 +1,10 @@
 # kddn serve on the CPU: docker build -t kddn . && docker run --read-only -p 127.0.0.1:8000:8000 kddn
 FROM python:3.12-slim AS build
-COPY pyproject.toml README.md LICENSE NOTICE /kddn/
+COPY pyproject.toml README.md LICENSE NOTICE requirements/container.txt /kddn/
 COPY src /kddn/src
 RUN python -m venv /opt/kddn
-RUN /opt/kddn/bin/pip install --no-cache-dir "/kddn[serve,high-bit-depth,heic]"
+RUN /opt/kddn/bin/pip install --no-cache-dir --require-hashes --no-deps -r /kddn/container.txt
+RUN /opt/kddn/bin/pip install --no-cache-dir --no-deps /kddn
 
 FROM python:3.12-slim
 COPY --from=build /opt/kddn /opt/kddn
