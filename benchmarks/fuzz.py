@@ -22,11 +22,11 @@ from fuzzing.explore import explore
 from fuzzing.worker import SECONDS, Outcome, Worker
 
 COUNTS = {
-    "pictures": 14_000,
+    "pictures": 15_000,
     "requests": 4_000,
-    "videos": 1_500,
-    "models": 1_000,
-    "checkpoints": 2_000,
+    "checkpoints": 1_500,
+    "videos": 700,
+    "models": 500,
 }
 """Cases of each kind."""
 

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -215,21 +216,20 @@ def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:
         raise KddnError("the result would go to the terminal; add > clear.jpg")
 
 
-def _open_report(path: Path) -> TextIO:
+def _open_report(path: Path) -> FileIO:
+    """Without a buffer: each row is there once it is known, and closing cannot fail."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a", encoding="utf-8")
+        return path.open("ab", buffering=0)
     except OSError as error:
         raise KddnError(f"--report {path} cannot be written ({error.strerror})") from error
 
 
-def _note(log: TextIO, row: Row) -> None:
+def _note(report: FileIO, row: Row) -> None:
     try:
-        log.write(row.json() + "\n")
-        log.flush()
+        report.write(f"{row.json()}\n".encode())
     except OSError as error:
-        log.detach()  # or closing it would try, and fail, again
-        raise KddnError(f"--report {log.name} cannot be written ({error.strerror})") from error
+        raise KddnError(f"--report {report.name} cannot be written ({error.strerror})") from error
 
 
 def _pipe(dehazer: Dehazer, format: str | None, strength: float, *, full_resolution: bool) -> None:
