@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import zipfile
 from collections import OrderedDict
 
 import pytest
@@ -120,11 +121,29 @@ def test_a_number_made_up_takes_no_memory():
     assert pickles.load(bare(b"]r\xff\xff\xff\xff.")) == []
 
 
+@pytest.mark.parametrize("state", [b"", b"}V_parameters\nI1\nsb", b"}V_modules\n]sb", b"I1\nb"])
+def test_a_module_of_a_strange_state_holds_nothing(state):
+    found = pickles.load(bare(b"cthe\nModule\n)\x81" + state + b"."))
+    assert found.kind == "the.Module"
+    assert pickles.tensors(found) == {}
+
+
+def test_a_dictionary_cannot_say_what_reads_it():
+    code = b"ccollections\nOrderedDict\n)R}Vitems\ncthe\nModule\nsVvalues\nI1\nsb."
+    assert pickles.tensors(pickles.load(bare(code))) == {}
+
+
 def test_programs_and_packed_archives_are_refused(tmp_path):
     path = tmp_path / "a.pt"
     torch.jit.script(nn.Linear(1, 1)).save(path)
     with pytest.raises(ModelError, match="TorchScript"):
         load_foreign(path)
+    torch.save({"a": torch.zeros(10)}, path)
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(tmp_path / "b.pt", "w", 8) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    with pytest.raises(ModelError, match="packed"):
+        load_foreign(tmp_path / "b.pt")
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,13 @@ class Record:
     kind = ""
     """The class's full name."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.state: dict[str, Any] = {}
+    state: dict[str, Any]
+    """Its attributes."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "Record":
+        made = super().__new__(cls)
+        made.state = {}
+        return made
 
     def __setstate__(self, state: Any) -> None:
         self.state = state if isinstance(state, dict) else {}
@@ -230,11 +235,13 @@ def _within(found: Any) -> Iterator[Any]:
             continue
         seen.add(id(each))
         yield each
-        waiting += each.values() if isinstance(each, dict) else []
+        waiting += dict.values(each) if isinstance(each, dict) else []
 
 
-def _of_dictionary(found: dict[Any, Any]) -> dict[str, Tensor]:
-    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+def _of_dictionary(found: Any, kind: type = Tensor) -> dict[str, Any]:
+    """Those of its values that are of a kind, by name; none where it is no dictionary."""
+    items = dict.items(found) if isinstance(found, dict) else ()  # not what a file made of it
+    return {str(name): value for name, value in items if isinstance(value, kind)}
 
 
 def _of_module(module: Record) -> Iterator[tuple[str, Tensor]]:
@@ -246,7 +253,7 @@ def _of_module(module: Record) -> Iterator[tuple[str, Tensor]]:
             continue
         seen.add(id(each))
         for part in ("_parameters", "_buffers"):
-            for name, value in _of_dictionary(each.state.get(part) or {}).items():
+            for name, value in _of_dictionary(each.state.get(part)).items():
                 yield prefix + name, value
-        inner = each.state.get("_modules") or {}
-        waiting += [(f"{prefix}{n}.", m) for n, m in inner.items() if isinstance(m, Record)]
+        inner = _of_dictionary(each.state.get("_modules"), Record)
+        waiting += [(f"{prefix}{name}.", module) for name, module in inner.items()]
