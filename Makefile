@@ -45,16 +45,17 @@ docs: page  ## build the documentation into site/, with that page as site/page
 	cp -r build/page site/page
 
 lock: $(SUPPLY)/.made  ## choose the versions that CI and the container install, with their hashes
-	$(LOCK) -o $(LOCKS)/container.txt --extra serve --extra high-bit-depth --extra heic
-	$(LOCK) -o $(LOCKS)/dev.txt --extra train --extra dev
-	$(LOCK) -o $(LOCKS)/docs.txt --extra docs
+	$(LOCK) -o $(LOCKS)/build.txt $(LOCKS)/build.in
+	$(LOCK) -o $(LOCKS)/container.txt pyproject.toml --extra serve --extra high-bit-depth --extra heic
+	$(LOCK) -o $(LOCKS)/dev.txt pyproject.toml $(LOCKS)/build.in --extra train --extra dev
+	$(LOCK) -o $(LOCKS)/docs.txt pyproject.toml $(LOCKS)/build.in --extra docs
 
 LOCK = $(SUPPLY)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" --no-emit-package torch -c constraints.txt \
-	--excludes $(LOCKS)/excluded.txt $(UPGRADE) pyproject.toml
+	--excludes $(LOCKS)/excluded.txt $(UPGRADE)
 
 audit: $(SUPPLY)/.made  ## ask pypi.org for known vulnerabilities of the locked versions
-	for lock in container dev docs; do \
+	for lock in build container dev docs; do \
 		$(SUPPLY)/bin/pip-audit --strict --require-hashes --disable-pip -r $(LOCKS)/$$lock.txt || exit 1; done
 
 sbom: $(SUPPLY)/.made  ## write what the container is made of as build/sbom.json (CycloneDX)
@@ -90,7 +91,7 @@ $(DOCS)/.made: $(SOURCES) $(LOCKS)/docs.txt
 	@echo "Installing what the documentation needs into $(DOCS) ..."
 	$(PYTHON) -m venv $(DOCS)
 	$(DOCS)/$(PIP_INSTALL) --require-hashes --no-deps -r $(LOCKS)/docs.txt
-	$(DOCS)/$(PIP_INSTALL) --no-deps -e .
+	$(DOCS)/$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
 $(SUPPLY)/.made: pyproject.toml

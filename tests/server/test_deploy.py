@@ -72,9 +72,10 @@ def test_the_unit_starts_the_command():
 @pytest.mark.slow
 def test_the_images_commands_make_a_server_in_a_fresh_environment(tmp_path):
     for line in instructions("RUN"):
-        line = line.replace("/opt/kddn", str(tmp_path / "opt"))
-        line = line.replace("/kddn/container.txt", f"{ROOT}/requirements/container.txt")
-        line = re.sub(r" /kddn$", f" {ROOT}", line)
+        line = re.sub(" /kddn$", f" {ROOT}", line.replace("/locks", f"{ROOT}/requirements"))
+        line = line.replace("/opt/kddn", f"{tmp_path}/opt").replace(
+            "/opt/build", f"{tmp_path}/build"
+        )
         subprocess.run(shlex.split(line.replace("python -m", f"{sys.executable} -m")), check=True)
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     told = subprocess.run(
