@@ -166,7 +166,8 @@ def _is_gone(writer: str) -> bool:
 
     Process numbers mean nothing on other machines that share the folder, containers among them.
     """
-    host, process, _ = writer.split("-")
+    host, _, rest = writer.partition("-")
+    process = rest.partition("-")[0]
     return host == _host() and process.isdigit() and not _is_running(int(process))
 
 
