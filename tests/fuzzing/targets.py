@@ -1,7 +1,6 @@
 """What is given damaged input, in a process of its own: it does it, or refuses it in one line."""
 
 import asyncio
-import io
 import json
 import os
 import tempfile
@@ -13,12 +12,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from PIL import Image
 
 from kddn.cli._libraries import hush_libraries
 from kddn.dehazer import Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import find_model
+from kddn.io.files import open_picture
 
 PIXELS = 1_000_000
 """Most that a picture may have: what claims more is refused, what claims less is tried."""
@@ -39,9 +38,11 @@ def dehazer() -> Dehazer:
 def picture(content: bytes, *, format: str | None = None, strength: float = 1.0) -> None:
     """Decode, dehaze and encode; the result can be read and is as large as it says."""
     done = dehazer().in_memory(content, format=format, strength=strength)
-    with Image.open(io.BytesIO(done.content)) as result:
-        result.load()
-        assert result.size == done.size, f"{result.size} is not {done.size}"
+    try:
+        height, width, _ = open_picture(done.content).photograph.pixels.shape
+    except KddnError as error:
+        raise AssertionError(f"the result cannot be read: {error}") from error
+    assert (width, height) == done.size, f"{width} x {height} is not {done.size}"
 
 
 def video(content: bytes, *, seed: str, ending: str | None = None) -> None:
@@ -112,6 +113,8 @@ def request(
     status, answer = runner.run(_ask(app, scope, content))
     assert status not in (500, 0), answer
     if status >= 400 and method != "HEAD":
+        if path.startswith("/page"):  # whose files are Starlette's
+            raise KddnError(answer.decode())
         told = json.loads(answer)
         assert told["remedy"], told
         raise KddnError(f"{told['detail']}; {told['remedy']}")
