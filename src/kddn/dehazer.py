@@ -22,6 +22,7 @@ from kddn.inference.transmission import estimate
 from kddn.io import files, writing
 from kddn.io import image as images
 from kddn.io.limits import MAXIMUM_PIXELS
+from kddn.io.memory import give_back
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -283,6 +284,8 @@ class Dehazer:
             raise ImageError(f"{name}{error}") from error
         haze = float(1 - estimate(hazy, less_hazy).mean())
         size = pixels.shape[1], pixels.shape[0]
+        del pixels, rebuild
+        give_back()
         return Encoded(content, file_format, size, haze, lost)
 
     def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:

@@ -142,10 +142,15 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> tuple[int, by
     return status, body
 
 
-def checkpoint(content: bytes, *, seed: str) -> None:
-    """Read the tensors of a file of weights."""
+def _foreign() -> Any:
     from kddn.research.nets import foreign
 
+    return foreign
+
+
+def checkpoint(content: bytes, *, seed: str) -> None:
+    """Read the tensors of a file of weights."""
+    foreign = _foreign()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.safetensors" if seed == "safetensors" else "a.pth")
         path.write_bytes(content)
@@ -177,3 +182,6 @@ TARGETS: dict[str, Callable[..., None]] = {
 
 NEED_SEED = ("videos", "models", "checkpoints")
 """Targets that are told what the input was."""
+
+WARM: dict[str, Callable[[], Any]] = {"requests": _server, "checkpoints": _foreign}
+"""What targets need once, which is no case's."""

@@ -90,10 +90,11 @@ class Worker:
 
 def serve(connection: Connection, target: str) -> None:
     """Do cases until the other side is gone."""
-    from fuzzing.targets import NEED_SEED, TARGETS, dehazer
+    from fuzzing.targets import NEED_SEED, TARGETS, WARM, dehazer
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders of C talk a lot
     dehazer()
+    WARM.get(target, dehazer)()
     limit = _status("VmData") + MEMORY
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     connection.send("ready")
