@@ -3,7 +3,7 @@
     python benchmarks/fuzz.py results/security/fuzz
 
 writes that name with .csv and .md, and beside them the inputs that went wrong, if any. The same
-inputs come again for the same `--seed`. What the cases are: tests/fuzzing.
+inputs come again for the same `--seed` and versions. What the cases are: tests/fuzzing.
 """
 
 import argparse
