@@ -3,10 +3,14 @@ PYTHON ?= python3
 DEV := .venv
 RUN := .venv-demo
 DOCS := .venv-docs
+SUPPLY := .venv-supply
 NPM := web/node_modules
 SOURCES := pyproject.toml constraints.txt
+LOCKS := requirements
+PIP_INSTALL := bin/pip install -q --disable-pip-version-check
 
-.PHONY: help demo test quick test-web test-cluster lint format page docs clean
+.PHONY: help demo test quick test-web test-cluster lint format page docs lock audit sbom licences wheel
+.PHONY: clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/	/'
@@ -44,25 +48,59 @@ docs: page  ## build the documentation into site/, with that page as site/page
 	$(DOCS)/bin/mkdocs build --strict
 	cp -r build/page site/page
 
-clean:  ## remove what was made
-	rm -rf $(DEV) $(RUN) $(DOCS) $(NPM) site build dist
+lock: $(SUPPLY)/.made  ## choose the versions that CI and the container install, with their hashes
+	$(LOCK) -o $(LOCKS)/build.txt $(LOCKS)/build.in
+	$(LOCK) -o $(LOCKS)/container.txt pyproject.toml --extra serve --extra high-bit-depth --extra heic
+	$(LOCK) -o $(LOCKS)/dev.txt pyproject.toml $(LOCKS)/build.in --extra train --extra dev
+	$(LOCK) -o $(LOCKS)/docs.txt pyproject.toml $(LOCKS)/build.in --extra docs
 
-$(DEV)/.made: $(SOURCES)
+LOCK = $(SUPPLY)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" --no-emit-package torch -c constraints.txt \
+	--excludes $(LOCKS)/excluded.txt $(UPGRADE)
+
+audit: $(SUPPLY)/.made  ## ask pypi.org for known vulnerabilities of the locked versions
+	for lock in build container dev docs; do \
+		$(SUPPLY)/bin/pip-audit --strict --require-hashes --disable-pip -r $(LOCKS)/$$lock.txt || exit 1; done
+
+sbom: $(SUPPLY)/.made  ## write what the container is made of as build/sbom.json (CycloneDX)
+	mkdir -p build
+	$(SUPPLY)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		-o build/sbom.json $(LOCKS)/container.txt
+
+licences: $(DEV)/.made  ## list the licences of all that is installed, and check them
+	$(DEV)/bin/pip-licenses
+	$(DEV)/bin/pytest -q tests/supply/test_licences.py
+
+wheel: $(DEV)/.made  ## build the wheel into dist/, the same bytes every time
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(DEV)/bin/hatchling build -t wheel
+
+clean:  ## remove what was made
+	rm -rf $(DEV) $(RUN) $(DOCS) $(SUPPLY) $(NPM) site build dist
+
+$(DEV)/.made: $(SOURCES) $(LOCKS)/dev.txt
 	@echo "Installing what development needs into $(DEV) (a few minutes) ..."
 	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(DEV)/$(PIP_INSTALL) --require-hashes --no-deps -r $(LOCKS)/dev.txt
+	$(DEV)/$(PIP_INSTALL) --no-deps -c constraints.txt torch
+	$(DEV)/$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
 $(RUN)/.made: $(SOURCES)
 	@echo "Installing kddn into $(RUN) (about 237 MB, no torch) ..."
 	$(PYTHON) -m venv $(RUN)
-	$(RUN)/bin/pip install -q --disable-pip-version-check .
+	$(RUN)/$(PIP_INSTALL) .
 	touch $@
 
-$(DOCS)/.made: $(SOURCES)
+$(DOCS)/.made: $(SOURCES) $(LOCKS)/docs.txt
 	@echo "Installing what the documentation needs into $(DOCS) ..."
 	$(PYTHON) -m venv $(DOCS)
-	$(DOCS)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(DOCS)/$(PIP_INSTALL) --require-hashes --no-deps -r $(LOCKS)/docs.txt
+	$(DOCS)/$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(SUPPLY)/.made: pyproject.toml
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/$(PIP_INSTALL) -e '.[supply]'
 	touch $@
 
 $(NPM)/.made: web/package.json web/package-lock.json

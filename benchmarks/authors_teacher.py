@@ -10,13 +10,13 @@ import torch
 
 from kddn.research.data import VALIDATION, load_nyu
 from kddn.research.evaluation.metrics import psnr
-from kddn.research.nets.checkpoints import load_authors_teacher
+from kddn.research.nets.foreign import load_foreign
 
 
 @torch.no_grad()
 def main(root: Path, weights: Path) -> None:
     """Print mean, least and greatest PSNR over the 50 validation scenes."""
-    teacher = load_authors_teacher(weights)
+    teacher = load_foreign(weights, "teacher/authors")
     scenes = load_nyu(root, VALIDATION)
     scores = []
     for image in scenes.clean:

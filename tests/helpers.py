@@ -1,10 +1,10 @@
 """What several tests share."""
 
+import io
 from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from PIL import Image
 
 DEMO = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
@@ -37,8 +37,27 @@ def with_subtitles(path, lines, *, title="", chapters=()):
     return made
 
 
+def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    """A picture as a file in memory."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+class Bad:
+    """Calls a function when it is unpickled."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
 def vgg_files(folder, depth):
     """A VGG of random weights, as torchvision's file, and what it holds."""
+    import torch
+
     from kddn.research.nets.vgg import VGG  # not before conftest has hooked what checks shapes
 
     vgg = VGG(depth)

@@ -164,7 +164,7 @@ def test_a_device_that_does_not_start_is_an_error_unless_it_was_chosen_for_you(m
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: here)
     begin = onnxruntime.InferenceSession
 
-    def fall_back(content, options, providers):
+    def fall_back(content, options, providers, enable_fallback):
         return begin(content, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr("onnxruntime.InferenceSession", fall_back)

@@ -1,5 +1,17 @@
 """`python -m kddn` is `kddn`."""
 
-from kddn.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line, which may be interrupted while it is still being imported too."""
+    try:
+        from kddn.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

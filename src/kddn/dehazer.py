@@ -22,6 +22,7 @@ from kddn.inference.transmission import estimate
 from kddn.io import files, writing
 from kddn.io import image as images
 from kddn.io.limits import MAXIMUM_PIXELS
+from kddn.io.memory import give_back
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -229,7 +230,10 @@ class Dehazer:
         output = output or path.with_stem(path.stem + SUFFIX)
         file_format = files.format_of(output)
         writing.check_free(output, overwrite=overwrite)
+        before = path.stat() if output == path and path.exists() else None
         done = self._make(path, file_format, strength, full_resolution)
+        if before is not None:
+            writing.check_unchanged(path, before)
         writing.write(done.content, output, overwrite=overwrite, like=path)
         sha256 = hashlib.sha256(done.content).hexdigest()
         return FileResult(output, done.size, done.haze, sha256, done.lost)
@@ -289,6 +293,8 @@ class Dehazer:
             raise ImageError(f"{name}{error}") from error
         haze = float(1 - estimate(hazy, less_hazy).mean())
         size = pixels.shape[1], pixels.shape[0]
+        del pixels, rebuild
+        give_back()
         return Encoded(content, file_format, size, haze, lost)
 
     def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:

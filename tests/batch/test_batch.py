@@ -26,7 +26,7 @@ from kddn.batch.plan import Destination, Job, find, read_manifest
 from kddn.batch.run import _Room, run
 from kddn.cli import main
 from kddn.errors import KddnError
-from kddn.io.writing import _mark
+from kddn.io.writing import _host, _mark
 
 pytestmark = pytest.mark.slow
 
@@ -353,7 +353,7 @@ def test_a_killed_run_goes_on(many, tmp_path):
         with Image.open(path) as image:
             image.load()
     dates = {path: path.stat().st_ctime_ns for path in finished}
-    someone_elses = out / f"{_mark(Path('late.jpg'))}{os.getpid()}-1.part"
+    someone_elses = out / f"{_mark(Path('late.jpg'))}{_host()}-{os.getpid()}-1.part"
     someone_elses.write_bytes(b"not finished")
     result = kddn(many, "-r", "-o", "out", "--skip-existing", "--report", "run.jsonl", cwd=tmp_path)
     assert result.returncode == 1
@@ -368,7 +368,7 @@ def test_a_killed_run_goes_on(many, tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path, photo):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    part = photo.with_name(f"{_mark(Path('photo-dehazed.jpg'))}{gone.pid}-1.part")
+    part = photo.with_name(f"{_mark(Path('photo-dehazed.jpg'))}{_host()}-{gone.pid}-1.part")
     part.write_bytes(b"half")
     Dehazer(working_size=64).file(photo)
     assert not part.exists()

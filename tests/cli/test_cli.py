@@ -63,6 +63,7 @@ def test_help_names_every_command():
         "evaluate",
         "reproduce",
         "export",
+        "import",
     ):
         assert command in result.stdout
 

@@ -119,6 +119,23 @@ def test_a_card_that_is_not_known_is_refused(model, change, says):
         Dehazer(model)
 
 
+@pytest.mark.parametrize("damage", [b"\xff\xfe" * 5000, b"{" * 100_000])
+def test_a_card_of_any_bytes_is_named_in_one_line(model, damage):
+    model.with_suffix(".json").write_bytes(damage)
+    with pytest.raises(ModelError, match=r"toy.json is no model card") as caught:
+        Dehazer(model)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_network_without_checksum_that_is_damaged_is_named_and_no_more(model, capsys):
+    card = model.with_suffix(".json")
+    card.write_text(json.dumps({**json.loads(card.read_text()), "sha256": None}))
+    model.write_bytes(model.read_bytes().replace(b"Conv", b"\xff\x8d\xfe\x9c"))
+    with pytest.raises(ModelError, match=r"toy.onnx cannot be run on cpu"):
+        Dehazer(model)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_card_without_its_format_is_refused(model):
     card = model.with_suffix(".json")
     fields = json.loads(card.read_text())

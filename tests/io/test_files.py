@@ -8,9 +8,9 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin
+from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, PngImagePlugin
 
-from helpers import hazy_photograph
+from helpers import encoded, hazy_photograph
 from kddn import Dehazer, ImageError
 from kddn.io import files as files_of_kddn
 
@@ -271,3 +271,41 @@ def test_a_palette_of_nothing_but_transparency_stays_so(dehazer):
     image = Image.new("RGBA", (60, 40), (0, 0, 0, 0)).convert("P")
     found = opened(dehazer(saved(image, "PNG")))
     assert found.getchannel("A").getextrema() == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["picture.eps", "picture.jpg"])
+def test_postscript_is_never_run(tmp_path, monkeypatch, name):
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\necho run >> {tmp_path}/ran\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    path = tmp_path / name
+    hazy_photograph(40, 30).save(path, "EPS")
+    with pytest.raises(ImageError, match=f"{name} is not a picture in a known format"):
+        Dehazer("dcp").file(path, tmp_path / "clear.png")
+    assert not (tmp_path / "ran").exists()
+    assert ".eps" not in files_of_kddn.readable_endings()
+
+
+def test_errors_are_one_line_whatever_files_are_called(tmp_path):
+    with pytest.raises(ImageError) as caught:
+        Dehazer("dcp").file(tmp_path / "a\nb\x1b[2J.jpg", tmp_path / "clear.jpg")
+    assert str(caught.value).endswith("/a b\\x1b[2J.jpg does not exist")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (encoded(hazy_photograph(40, 30), "AVIF")[:-60], "its pixels cannot be read"),
+        (
+            b"Image type: Red image\r\nImage size (x*y): 4*3\r\n".ljust(511, b"\0") + b"\x1a",
+            "mode 'Red image' is not handled",
+        ),
+    ],
+    ids=["AVIF", "IM"],
+)
+@pytest.mark.filterwarnings("ignore:IM image format")
+def test_whatever_a_decoder_raises_is_named(content, said):
+    with pytest.raises(ImageError, match=said):
+        Dehazer("dcp").encoded(content)

@@ -196,3 +196,10 @@ def test_heic_is_read_and_written(tmp_path):
     with Image.open(result) as clear:
         assert (clear.format, clear.size) == ("HEIF", (96, 64))
         assert clear.getexif()[ExifTags.Base.Artist] == "Ansel"
+
+
+@pytest.mark.parametrize("format", ["png", "jpg"])
+def test_half_floats_reach_white(format):
+    white = tiff(np.ones((8, 9, 3), np.float16), photometric="rgb")
+    with Image.open(io.BytesIO(Dehazer("dcp").encoded(white, format=format, strength=0))) as image:
+        assert np.asarray(image.convert("RGB")).min() == 255

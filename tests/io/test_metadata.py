@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms, IptcImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, IptcImagePlugin
 
 from helpers import hazy_photograph
 from kddn import Dehazer, ImageError
@@ -221,6 +221,20 @@ def test_every_record_of_the_orientation_is_set_right(dehazer, format):
 def test_orientation_in_xmp_as_others_write_it(before, after):
     name = b"<x xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:other='urn:x'>"
     assert xmp_packets.upright(name + before) == name + after
+    own = name.replace(b":tiff", b":t")
+    before, after = (text.replace(b"tiff:", b"t:") for text in (before, after))
+    assert xmp_packets.upright(own + before) == own + after
+
+
+def test_a_damaged_packet_does_not_turn_the_result_again(dehazer):
+    damaged = (XMP % 6).replace(b"http://ns.adobe.com/tiff/1.0/", b"http://ns.adobe.cXm/tiff/")
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "PNG")
+    said = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + damaged)
+    content = png.with_chunks(buffer.getvalue(), [said])
+    for ending in ("png", "tiff", "jpg"):
+        with Image.open(io.BytesIO(dehazer.encoded(content, format=ending))) as result:
+            assert ImageOps.exif_transpose(result).size == (40, 60)
 
 
 def test_a_thumbnail_does_not_show_the_hazy_picture(dehazer):

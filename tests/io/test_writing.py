@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from helpers import hazy_photograph
+from kddn import Dehazer
 from kddn.errors import ImageError
 from kddn.io import writing
 from kddn.io.writing import new_file, write
@@ -103,17 +107,38 @@ def test_folders_and_devices_are_left_alone(tmp_path, overwrite):
             write(b"content", path, overwrite=overwrite)
 
 
-def test_what_killed_processes_left_is_removed_but_of_this_machine_alone(tmp_path, monkeypatch):
+def test_what_others_left_is_removed_once_they_are_gone(tmp_path):
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
     path = tmp_path / "picture.jpg"
-    mark = writing._mark(path)
-    left = tmp_path / f"{mark}{gone.pid}-1.part"
-    running = tmp_path / f"{mark}{os.getppid()}-1.part"
-    monkeypatch.setattr(writing, "_host", lambda: "elsewhere")
-    of_another = tmp_path / f"{writing._mark(path)}{gone.pid}-1.part"
-    monkeypatch.undo()
-    for part in (left, running, of_another):
+    here, elsewhere = (f"{writing._mark(path)}{host}-" for host in (writing._host(), "elsewhere"))
+    left = tmp_path / f"{here}{gone.pid}-1.part"
+    running = tmp_path / f"{here}{os.getppid()}-1.part"
+    of_another = tmp_path / f"{elsewhere}{gone.pid}-1.part"
+    of_yesterday = tmp_path / f"{elsewhere}{gone.pid}-2.part"
+    for part in (left, running, of_another, of_yesterday):
         part.touch()
+    os.utime(of_yesterday, times=(time.time() - 90_000,) * 2)
     write(b"content", path, overwrite=False)
     assert sorted(tmp_path.iterdir()) == sorted([path, running, of_another])
+
+
+def test_a_picture_that_changes_meanwhile_is_not_replaced_by_its_old_result(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    hazy_photograph(40, 30).save(path)
+    dehazer = Dehazer("dcp")
+    make = dehazer._make
+
+    def slowly(*arguments):
+        done = make(*arguments)
+        hazy_photograph(50, 30).save(path)
+        return done
+
+    monkeypatch.setattr(dehazer, "_make", slowly)
+    with pytest.raises(ImageError, match=r"a.png has changed meanwhile, and is left as it is"):
+        dehazer.file(path, path, overwrite=True)
+    with Image.open(path) as image:
+        assert image.size == (50, 30)
+    monkeypatch.setattr(dehazer, "_make", lambda *_: path.unlink())
+    with pytest.raises(ImageError, match=r"a.png has changed meanwhile"):
+        dehazer.file(path, path, overwrite=True)

@@ -1,21 +1,10 @@
 """What tests of the server share."""
 
-import io
-
-from PIL import Image
-
-from helpers import hazy_photograph
+from helpers import encoded, hazy_photograph
 
 MODEL = "kddn-small"
 
 RAW = {"Content-Type": "application/octet-stream"}
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
-    """A picture as a file in memory."""
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 PICTURE = encoded(hazy_photograph(400, 300), "JPEG", quality=90)

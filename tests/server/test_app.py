@@ -5,11 +5,11 @@ import io
 
 import numpy as np
 import pytest
-from asking import MODEL, PICTURE, RAW, encoded, is_problem
+from asking import MODEL, PICTURE, RAW, is_problem
 from fastapi.testclient import TestClient
 from PIL import Image, PngImagePlugin
 
-from helpers import hazy_photograph
+from helpers import encoded, hazy_photograph
 from kddn import Dehazer
 from kddn.affine import AffineMap
 from kddn.server.app import create_app

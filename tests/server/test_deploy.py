@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,6 @@ def test_what_the_image_copies_and_installs_is_there():
             for name in line.split()[:-1]:
                 assert (ROOT / name).exists()
                 assert f"!{name}" in ignored
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    (asked,) = re.findall(r"/kddn\[(.*)\]", DOCKERFILE)
-    assert set(asked.split(",")) <= set(extras)
 
 
 def test_the_image_runs_as_nobody_in_particular():
@@ -78,7 +72,10 @@ def test_the_unit_starts_the_command():
 @pytest.mark.slow
 def test_the_images_commands_make_a_server_in_a_fresh_environment(tmp_path):
     for line in instructions("RUN"):
-        line = line.replace("/opt/kddn", str(tmp_path / "opt")).replace('"/kddn[', f'"{ROOT}[')
+        line = re.sub(" /kddn$", f" {ROOT}", line.replace("/locks", f"{ROOT}/requirements"))
+        line = line.replace("/opt/kddn", f"{tmp_path}/opt").replace(
+            "/opt/build", f"{tmp_path}/build"
+        )
         subprocess.run(shlex.split(line.replace("python -m", f"{sys.executable} -m")), check=True)
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     told = subprocess.run(

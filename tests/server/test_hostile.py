@@ -6,13 +6,13 @@ import tempfile
 import threading
 from pathlib import Path
 
-import hostile
 import pytest
-from asking import MODEL, encoded
+from asking import MODEL
 from fastapi.testclient import TestClient
 from test_serve import ask, serving
 
-from helpers import hazy_photograph
+import hostile
+from helpers import encoded, hazy_photograph
 from kddn.server.app import create_app
 from kddn.server.settings import Settings
 

@@ -12,9 +12,9 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from asking import MODEL, PICTURE, encoded
+from asking import MODEL, PICTURE
 
-from helpers import hazy_photograph
+from helpers import encoded, hazy_photograph
 from kddn import Dehazer
 
 pytestmark = pytest.mark.slow

@@ -9,6 +9,7 @@ from PIL import Image
 
 from helpers import DEMO, with_subtitles
 from kddn import Dehazer
+from kddn.errors import VideoError
 from kddn.video import transcode
 from kddn.video.dehaze import dehaze_video
 
@@ -111,6 +112,27 @@ def test_pictures_are_encoded_as_what_they_were(
     for one, other in zip(before, after, strict=True):
         error = one.to_ndarray(format="rgb24") - other.to_ndarray(format="rgb24").astype(float)
         assert np.abs(error).mean() < 5
+
+
+def test_small_pictures_are_not_given_to_x265_which_would_crash(tmp_path):
+    path = video(tmp_path / "a.mkv", "libx265", "yuv420p", size=(160, 96))
+    with av.open(str(path)) as opened, av.open(str(tmp_path / "x.mkv"), "w") as result:
+        stream = opened.streams.video[0]
+        [frame, *_] = opened.decode(stream)
+        for size, encoder in {
+            (64, 64): "libx265",
+            (62, 96): "libx264",
+            (96, 48): "libx264",
+        }.items():
+            small = frame.reformat(*size)
+            assert transcode.encoding(small, stream, result).encoder == encoder
+
+
+def test_a_codec_that_is_not_known_is_named(tmp_path, dehazer):
+    path = video(tmp_path / "a.mov", "mjpeg", "yuvj420p")
+    path.write_bytes(path.read_bytes().replace(b"jpeg", b"zzzz"))
+    with pytest.raises(VideoError, match=r"a.mov has pictures in a codec that FFmpeg does not"):
+        dehaze_video(dehazer, path, tmp_path / "b.mov")
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "libx265"])

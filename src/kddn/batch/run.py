@@ -15,7 +15,7 @@ from typing import Any, Literal
 from kddn.batch.machine import memory
 from kddn.batch.plan import Job
 from kddn.dehazer import Dehazer, Encoded, FileResult
-from kddn.errors import KddnError, VideoError
+from kddn.errors import KddnError, TakenError, VideoError, one_line
 from kddn.io.limits import open_image
 from kddn.video.dehaze import dehaze_video, is_video
 
@@ -194,6 +194,9 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     one = _video if is_video(job.source) else _picture
     try:
         row = replace(blank, status="done", **one(dehazer, job, settings))
+    except TakenError as error:
+        failed = replace(blank, status="failed", error=told(error, job.source))
+        row = blank if settings.skip_existing else failed  # another run was faster
     except Exception as error:  # one bad file does not stop the others, whatever it has
         row = replace(blank, status="failed", error=told(error, job.source))
     return replace(row, seconds=round(time.perf_counter() - began, 3))
@@ -229,9 +232,10 @@ def process_content(
 def told(error: Exception, source: Path | str) -> str:
     """What went wrong with a file, naming it."""
     if isinstance(error, MemoryError):
-        return f"{source}: there is not enough memory for it"
+        return one_line(f"{source}: there is not enough memory for it")
     text = str(error) if isinstance(error, KddnError) else f"{type(error).__name__}: {error}"
-    return text if str(source) in text else f"{source}: {text}"
+    named = one_line(str(source)) in text
+    return one_line(text if named else f"{source}: {text}")
 
 
 def _picture(dehazer: Dehazer, job: Job, settings: Settings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The `kddn` command. Each subcommand is imported only when it is used."""
 
 import io
+import os
 import re
 import sys
 
@@ -41,6 +42,12 @@ app.command(
     help="Write trained weights as a model to dehaze with.",
     group=research,
 )
+app.command(
+    "kddn.cli.import_:import_weights",
+    name="import",
+    help="Take over weights that another project saved.",
+    group=research,
+)
 
 
 def as_flags(text: str) -> str:
@@ -58,6 +65,15 @@ def main() -> None:
     except KddnError as error:
         sys.exit(f"kddn: {as_flags(str(error))}")
     except BrokenPipeError:
+        _drop_output()
         sys.exit(1)
+    except OSError as error:  # such as a full disk behind standard output
+        _drop_output()
+        sys.exit(f"kddn: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _drop_output() -> None:
+    """Lose what Python would try to print once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

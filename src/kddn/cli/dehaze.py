@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -140,8 +141,7 @@ def dehaze(
         stack.enter_context(say.progress)
         for job, row in rows:
             if log is not None:
-                log.write(row.json() + "\n")
-                log.flush()
+                _note(log, row)
             say.row(row)
             failed += row.status == "failed"
             if compare and row.status == "done" and not is_video(job.source):
@@ -220,12 +220,20 @@ def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:
         raise KddnError("the result would go to the terminal; add > clear.jpg")
 
 
-def _open_report(path: Path) -> TextIO:
+def _open_report(path: Path) -> FileIO:
+    """Without a buffer: each row is there once it is known, and closing cannot fail."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a", encoding="utf-8")
+        return path.open("ab", buffering=0)
     except OSError as error:
         raise KddnError(f"--report {path} cannot be written ({error.strerror})") from error
+
+
+def _note(report: FileIO, row: Row) -> None:
+    try:
+        report.write(f"{row.json()}\n".encode())
+    except OSError as error:
+        raise KddnError(f"--report {report.name} cannot be written ({error.strerror})") from error
 
 
 def _pipe(dehazer: Dehazer, format: str | None, strength: float, *, full_resolution: bool) -> None:

@@ -118,7 +118,10 @@ class OnnxNetwork:
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
             self._session = onnxruntime.InferenceSession(
-                model.read(), options, providers=[PROVIDERS[chosen]]
+                model.read(),
+                options,
+                providers=[PROVIDERS[chosen]],
+                enable_fallback=chosen != "cpu",  # it would print, where a picture may go
             )
         except ModelError:
             raise

@@ -93,7 +93,7 @@ def find_model(name: str | Path) -> Model:
 
 def _read_card(card: Path) -> Model:
     try:
-        fields = json.loads(card.read_text())
+        fields = json.loads(card.read_text("utf-8", "replace"))
         if fields["format"] != CARD_FORMAT:
             raise ModelError(
                 f"{card} has format {fields['format']!r}, and this kddn reads format "

@@ -1,7 +1,6 @@
 """Picture files from pixels, by Pillow."""
 
 import io
-import struct
 from typing import Any
 
 from PIL import Image
@@ -43,6 +42,8 @@ def encode(
     buffer = io.BytesIO()
     try:
         image.save(buffer, format, **said.options(format), **options.get(format, {}))
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # encoders' errors share no base class
         raise ImageError(f"{format} cannot hold a picture of mode {image.mode}: {error}") from error
     return said.finish(buffer.getvalue(), format)

@@ -15,7 +15,7 @@ from kddn.errors import ImageError, SizeError
 from kddn.io import high_bit_depth, metadata, tiff
 from kddn.io.encode import WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
-from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
+from kddn.io.limits import MAXIMUM_PIXELS, PROGRAMS, check_size, open_image
 from kddn.io.metadata import Metadata
 
 _JPEGS = ("JPEG", "MPO")
@@ -147,6 +147,8 @@ def read(
         raise ImageError(f"{name} is damaged or cut short ({type(error).__name__})") from error
     try:
         check_size(*image.size, max_pixels)
+        if image.mode not in Image.MODES:
+            raise ImageError(f"mode {image.mode!r} is not handled; convert it to RGB first")
         tags = getattr(image, "tag_v2", {})
         if _DNG_VERSION in tags:
             raise ImageError(_IS_RAW)
@@ -223,7 +225,8 @@ def format_of(path: Path) -> str:
 def readable_endings() -> set[str]:
     """The endings, such as `.jpg`, of the files that can be read and written again."""
     known = _known_formats().items()
-    return {ending for ending, name in known if name in Image.OPEN and name in Image.SAVE}
+    both = (Image.OPEN.keys() & Image.SAVE.keys()) - set(PROGRAMS)
+    return {ending for ending, name in known if name in both}
 
 
 def _known_formats() -> dict[str, str]:

@@ -54,7 +54,7 @@ class DeepPicture:
         """
         if format == "PNG":
             if clear.dtype != np.uint16:
-                clear = (clear * 65535).round().astype(np.uint16)
+                clear = (clear.astype(np.float32) * 65535).round().astype(np.uint16)
             content: bytes = _codecs().png_encode(np.ascontiguousarray(clear))
         elif format == "TIFF":
             content = self._tiff(clear)

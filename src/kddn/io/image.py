@@ -298,7 +298,9 @@ def upright(image: Image.Image) -> Image.Image:
         turned = ImageOps.exif_transpose(image)
         turned.format = image.format
         return turned
-    except (OSError, SyntaxError, ValueError, IndexError, ArithmeticError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders' errors share no base class
         raise ImageError(f"its pixels cannot be read ({error})") from error
 
 

@@ -12,6 +12,9 @@ MAXIMUM_PIXELS = 500_000_000
 """What a picture may have unless one says otherwise: a few hundred bytes can claim far more than
 there is memory for."""
 
+PROGRAMS = ("EPS", "WMF")
+"""Formats that are programs, not pictures: Pillow would have Ghostscript or Windows run them."""
+
 _lock = threading.Lock()
 
 
@@ -31,7 +34,8 @@ def check_size(width: int, height: int, maximum: int = MAXIMUM_PIXELS) -> None:
 def open_image(source: Path | IO[bytes], maximum: int = MAXIMUM_PIXELS) -> Image.Image:
     """As `Image.open`, however large: Pillow's own limit is lower, and cannot be set by picture.
 
-    But for icons, whose pixels it reads at once, and whose headers need not tell how many.
+    But for icons, whose pixels it reads at once, and whose headers need not tell how many; and but
+    for what would be run rather than read, such as PostScript.
 
     Raises:
         SizeError: If a picture in an icon has more than twice the maximum.
@@ -40,11 +44,16 @@ def open_image(source: Path | IO[bytes], maximum: int = MAXIMUM_PIXELS) -> Image
     with _lock:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
         try:
-            return Image.open(source)
+            return Image.open(source, formats=_formats())
         except Image.DecompressionBombError as error:
             raise SizeError(f"it holds a larger picture than it says ({error})") from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in Image.ID if name not in PROGRAMS]
 
 
 def _is_icon(source: Path | IO[bytes]) -> bool:

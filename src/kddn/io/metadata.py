@@ -242,9 +242,9 @@ def _more_than_pillow_reads(image: Image.Image, content: bytes) -> tuple[str, ..
 def _bits(image: Image.Image, start: bytes) -> int:
     """Bits a channel in a file of which Pillow gives 8."""
     if image.format == "JPEG2000" and (place := start.find(b"\xff\x4f\xff\x51")) >= 0:
-        return (start[place + 42] & 0x7F) + 1
+        return (int.from_bytes(start[place + 42 : place + 43]) & 0x7F) + 1
     if image.format == "AVIF" and (place := start.find(b"pixi")) >= 0:
-        return start[place + 9]
+        return int.from_bytes(start[place + 9 : place + 10])
     if image.format == "PPM" and (header := re.match(rb"P\d\s(?:#.*\s)*\d+\s+\d+\s+(\d+)", start)):
         return int(header[1]).bit_length()
     return int(image.info.get("bit_depth", 8))

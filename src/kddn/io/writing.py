@@ -8,24 +8,26 @@ import re
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from kddn.errors import ImageError
+from kddn.errors import ImageError, TakenError
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Make sure that a result may be written there.
 
     Raises:
-        ImageError: If the file exists and may not be overwritten, or is a folder or a device.
+        TakenError: If the file exists and may not be overwritten.
+        ImageError: If it is a folder or a device.
     """
     if os.path.lexists(path):
         if path.exists() and not path.is_file():
             raise ImageError(f"{path} is no file to write to; name another output")
         if not overwrite:
-            raise ImageError(
+            raise TakenError(
                 f"{path} exists already; remove it, ask to overwrite, or name another output"
             )
 
@@ -53,8 +55,8 @@ def write(content: bytes, path: Path, *, overwrite: bool, like: Path | None = No
 def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterator[Path]:
     """A name to write to; what is there when all went well becomes the file, otherwise it goes.
 
-    Where the file is a link, what it leads to is replaced. What processes of this machine that are
-    gone left unfinished of the same file is removed.
+    Where the file is a link, what it leads to is replaced. What others that are gone left
+    unfinished of the same file is removed.
 
     Args:
         path: The file.
@@ -69,7 +71,9 @@ def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterat
     place = Path(os.path.realpath(path)) if path.is_symlink() else path
     place.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(place)
-    unfinished = place.with_name(f"{_mark(place)}{os.getpid()}-{threading.get_ident()}.part")
+    unfinished = place.with_name(
+        f"{_mark(place)}{_host()}-{os.getpid()}-{threading.get_ident()}.part"
+    )
     try:
         # For nobody else to read before it has its permissions.
         os.close(os.open(unfinished, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -82,6 +86,20 @@ def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterat
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
+
+
+def check_unchanged(path: Path, since: os.stat_result) -> None:
+    """See that a file is still the one that was read, before its result takes its place.
+
+    Raises:
+        ImageError: If not.
+    """
+    now = path.stat() if path.exists() else None
+    if now is None or any(getattr(now, name) != getattr(since, name) for name in _IDENTITY):
+        raise ImageError(f"{path} has changed meanwhile, and is left as it is; do it again")
+
+
+_IDENTITY = ("st_ino", "st_size", "st_mtime_ns")
 
 
 def _make_like(path: Path, like: Path | None) -> None:
@@ -108,20 +126,18 @@ def _move_unless_there(unfinished: Path, path: Path) -> None:
     try:
         os.link(unfinished, path)
     except FileExistsError:
-        raise ImageError(f"{path} has been written by someone else meanwhile") from None
+        raise TakenError(f"{path} has been written by someone else meanwhile") from None
     except OSError:  # a file system without links
         check_free(path, overwrite=False)
         unfinished.replace(path)
 
 
 def _mark(path: Path) -> str:
-    """How the names of what is unfinished of a file begin on this machine.
+    """How the names of what is unfinished of a file begin.
 
-    Shorter than most names, so that any name that a file system takes can be written; and with the
-    machine, since process numbers mean nothing on others that share the folder.
+    Shorter than most names, so that any name that a file system takes can be written.
     """
-    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
-    return f".kddn-{name}-{_host()}-"
+    return f".kddn-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
 @cache
@@ -129,13 +145,30 @@ def _host() -> str:
     return re.sub(r"[^\w.]", "", socket.gethostname(), flags=re.ASCII)[:40] or "host"
 
 
+_ABANDONED = 24 * 60 * 60
+"""Seconds for which a file was not written to, after which whoever wrote it is taken to be gone."""
+
+
 def _remove_abandoned(path: Path) -> None:
-    """Remove what processes of this machine that are gone left unfinished of a file."""
+    """Remove what others that are gone left unfinished of a file."""
     mark = _mark(path)
     for part in path.parent.glob(f"{glob.escape(mark)}*.part"):
-        process = part.name.removeprefix(mark).split("-")[0]
-        if process.isdigit() and not _is_running(int(process)):
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if (
+                _is_gone(part.name.removeprefix(mark))
+                or time.time() - part.stat().st_mtime > _ABANDONED
+            ):
+                part.unlink()
+
+
+def _is_gone(writer: str) -> bool:
+    """Whether a process of this machine, as the rest of a name tells of it, runs no more.
+
+    Process numbers mean nothing on other machines that share the folder, containers among them.
+    """
+    host, _, rest = writer.partition("-")
+    process = rest.partition("-")[0]
+    return host == _host() and process.isdigit() and not _is_running(int(process))
 
 
 def _is_running(process: int) -> bool:

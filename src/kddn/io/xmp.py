@@ -13,12 +13,17 @@ _CONTAINER = rb"http://ns\.google\.com/photos/1\.0/container/"
 
 
 def upright(packet: bytes) -> bytes:
-    """A packet that says that the picture is upright."""
-    if (tiff := _prefix(packet, _TIFF)) is None:
-        return packet
-    name = re.escape(tiff)
-    packet = re.sub(rb"""(\b%s:Orientation\s?=\s?["'])\d(["'])""" % name, rb"\g<1>1\2", packet)
-    return re.sub(rb"(<%s:Orientation>\s?)\d(\s?<)" % name, rb"\g<1>1\2", packet)
+    """A packet that says that the picture is upright.
+
+    Also to readers that look for `tiff:` as text, as Pillow does, whatever the packet calls it.
+    """
+    names = [rb"tiff"]
+    if (tiff := _prefix(packet, _TIFF)) is not None:
+        names.append(rb"\b" + re.escape(tiff))
+    for name in names:
+        said = rb"""(%s:Orientation(?:\s?=\s?["']|>\s?))\d+""" % name
+        packet = re.sub(said, rb"\g<1>1", packet)
+    return packet
 
 
 def without_thumbnails(packet: bytes) -> bytes:

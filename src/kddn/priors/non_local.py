@@ -18,6 +18,9 @@ LINES = 1000
 
 _MINIMUM = 0.1
 _SMOOTHNESS = 0.1
+_FLAT = 1e-6
+"""Width of what cannot be stretched."""
+
 _TRIM = 0.005
 """Fraction of the darkest and of the brightest values that stretching may clip."""
 
@@ -105,13 +108,17 @@ def smooth(t: Floats, trust: Floats, guide: Floats) -> Floats:
 
 
 def stretch(image: Floats) -> Floats:
-    """Stretch each channel to [0, 1], mostly as the other channels are, `h w 3`."""
+    """Stretch each channel to [0, 1], mostly as the other channels are, `h w 3`.
+
+    A channel of one value stays.
+    """
     low, high = np.quantile(image.reshape(-1, 3), [_TRIM, 1 - _TRIM], axis=0)
     high = np.maximum(high, 0.2)
     low = 0.2 * low + 0.8 * np.minimum(low, low.mean())
     high = 0.2 * high + 0.8 * np.maximum(high, high.mean())
-    stretched: Floats = ((image - low) / (high - low)).clip(0, 1).astype(np.float32)
-    return stretched
+    wide = high - low > _FLAT
+    stretched: Floats = np.where(wide, (image - low) / np.where(wide, high - low, 1), image)
+    return stretched.clip(0, 1).astype(np.float32)
 
 
 def _sphere(count: int) -> NDArray[np.float64]:

@@ -23,12 +23,12 @@ from kddn.dehazer import Dehazer, Encoded
 from kddn.errors import KddnError
 from kddn.inference.transmission import estimate
 from kddn.io.files import open_picture
+from kddn.io.memory import give_back
 from kddn.server import problems
 from kddn.server.answers import picture_headers
 from kddn.server.bodies import Bodies
 from kddn.server.guard import Guard, Meters
 from kddn.server.jobs import GoneError, Jobs
-from kddn.server.memory import give_back
 from kddn.server.models import Models
 from kddn.server.problems import ProblemError
 from kddn.server.schemas import (

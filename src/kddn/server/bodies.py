@@ -23,9 +23,6 @@ _NAME = 200
 _PIECE = 1 << 18
 """Bytes of a result that are sent at a time."""
 
-_PROGRAMS = (b"%!PS", b"\xc5\xd0\xd3\xc6")
-"""How PostScript begins, which would be run, not read."""
-
 
 @dataclass(frozen=True)
 class Sent:

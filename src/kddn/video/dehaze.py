@@ -103,6 +103,7 @@ def dehaze_video(
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
     try:
+        before = source.stat() if output == source else None
         with (
             writing.new_file(output, overwrite=overwrite, like=source) as part,
             av.open(str(source)) as video,
@@ -111,6 +112,8 @@ def dehaze_video(
                 made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
                 done = made.write(output, on_frame)
             done.sha256 = _sha256(part)
+            if before is not None:
+                writing.check_unchanged(source, before)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{source} cannot be done ({error}); see that it is whole, or try the format mkv"
@@ -140,6 +143,8 @@ class _Video:
         if not pictures:
             raise VideoError(f"{source} holds no video")
         self.pictures: VideoStream = pictures[0]
+        if self.pictures.codec_context is None:
+            raise VideoError(f"{source} has pictures in a codec that FFmpeg does not know")
         self.tick = self.pictures.time_base or Fraction(1, 90_000)
         """Seconds that a frame's times count."""
         self.decoder = _decoder(self.pictures)

@@ -78,6 +78,9 @@ _ENCODERS = {
 _WHOLE_CHROMA = {"libx264", "libx265"}
 """Encoders that take no odd sides where chroma is coarser than luma."""
 
+_LEAST = {"libx265": 64}
+"""Shortest side, in pixels, of what an encoder takes: x265 writes beyond its buffers below 49."""
+
 _IN_STEAD = {"webm": "libvpx-vp9", "mpeg": "mpeg2video", "asf": "wmv2", "avi": "mpeg4"}
 """What encodes for a container that does not hold the codec; for others H.264."""
 
@@ -112,7 +115,8 @@ def encoding(frame: "VideoFrame", pictures: "VideoStream", result: "OutputContai
     codec = pictures.codec_context.codec.canonical_name
     name = _ENCODERS.get(codec, codec if codec in {*_OPTIONS, *_WITHOUT_LOSS} else "libx264")
     fits = holds(result, av.codec.Codec(name, "w").canonical_name, name)
-    if not fits or (result.format.name == "mpeg" and name not in _MPEG):
+    small = min(frame.width, frame.height) < _LEAST.get(name, 1)
+    if small or not fits or (result.format.name == "mpeg" and name not in _MPEG):
         name = _IN_STEAD.get(result.format.name, "libx264")
     options = dict(_OPTIONS.get(name, {}))
     pixel_format = _closest(frame, name)

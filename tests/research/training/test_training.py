@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
+from helpers import Bad
 from kddn.errors import KddnError, ModelError
 from kddn.research.evaluation.metrics import psnr
 from kddn.research.haze import scatter
@@ -176,6 +178,11 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
     resumed = load_network(train("student", options(nyu, parts, 7, f"--resume={stop}")))
     torch.testing.assert_close(resumed.state_dict(), expected, rtol=0, atol=0)
     assert log(parts, "loss") == log(whole, "loss")[6:]
+    program = {**torch.load(stop, weights_only=True), "more": Bad(os.mkdir, str(tmp_path / "ran"))}
+    torch.save(program, tmp_path / "bad.ckpt")
+    with pytest.raises(ModelError, match=r"bad.ckpt is no checkpoint to go on from"):
+        train("student", options(nyu, tmp_path, 7, f"--resume={tmp_path / 'bad.ckpt'}"))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_resumed_student_keeps_its_teacher(nyu, tmp_path):

@@ -1,6 +1,7 @@
 """Networks in files: safetensors whose metadata says what was built, checkpoints, and ONNX."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.inference.models import find_model
-from kddn.research.nets import Teacher, TeacherConfig
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.registry import ARCHITECTURES, describe, rebuild
 
@@ -84,18 +84,30 @@ def load_network(path: Path) -> nn.Module:
         raise ModelError(
             f"{path} does not exist; give a .safetensors or .ckpt file of a run, or an .onnx file"
         )
-    state, metadata = _READERS.get(path.suffix, _read_weights)(path)
+    state, metadata = _READERS.get(path.suffix, read_weights)(path)
     said = metadata.get("kind") in ARCHITECTURES
     network = None if said else _find_baseline(state)
     try:
         network = network or rebuild(metadata)
     except ModelError as error:
         raise ModelError(f"{path} {error}") from error
-    try:
-        network.load_state_dict({name: _without_denormals(t) for name, t in state.items()})
-    except RuntimeError as error:
-        raise ModelError(f"{path}: weights do not fit the network it names: {error}") from error
+    if difference := first_difference(network.state_dict(), state):
+        raise ModelError(f"{path}: weights do not fit the network it names: {difference}")
+    network.load_state_dict({name: _without_denormals(t) for name, t in state.items()})
     return network.eval()
+
+
+def first_difference(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str | None:
+    """How tensors do not fit a network, told of the first that does not; None if they do."""
+    for name, tensor in wanted.items():
+        if name not in found:
+            return f"it has no {name}"
+        if found[name].shape != tensor.shape:
+            shapes = (" x ".join(map(str, each.shape)) for each in (found[name], tensor))
+            return f"its {name} is {' rather than '.join(shapes)}"
+        if not found[name].isfinite().all():
+            return f"its {name} holds values that are not finite"
+    return next((f"{name} has no place in it" for name in found if name not in wanted), None)
 
 
 def _find_baseline(state: dict[str, Tensor]) -> nn.Module | None:
@@ -117,7 +129,12 @@ def _without_denormals(weights: Tensor) -> Tensor:
     return torch.where(weights.abs() < torch.finfo(weights.dtype).tiny, 0, weights)
 
 
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, and what it says of itself.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
@@ -129,14 +146,16 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ModelError(f"{path} is not a readable training checkpoint ({error})") from error
+        raise ModelError(
+            f"{path} is no checkpoint of ours, or damaged ({error}); see `kddn import` for others'"
+        ) from error
     return network_state(checkpoint)
 
 
 def _read_onnx(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     card = path.with_suffix(".json")
     try:
-        network = json.loads(card.read_text())["network"]
+        network = json.loads(card.read_text("utf-8", "replace"))["network"]
         description = {"kind": network["kind"], "config": json.dumps(network.get("config"))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{card} does not say which network {path} holds ({error!r})") from error
@@ -166,41 +185,3 @@ def network_state(checkpoint: dict[str, Any]) -> tuple[dict[str, Tensor], dict[s
         if name.startswith(PREFIX)
     }
     return state, checkpoint.get("network", {})
-
-
-def load_authors_teacher(path: Path) -> Teacher:
-    """Build the teacher, preset `authors`, from a state dict with the authors' key names.
-
-    Args:
-        path: A safetensors file with `conv0`, `down.0`, `down.1`, `res1` to `res6`, `up.1`,
-            `up.3` and `out`.
-
-    Raises:
-        ModelError: If the file is missing, unreadable, or a key is missing or of another shape.
-    """
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist")
-    theirs, _ = _read_weights(path)
-    teacher = Teacher(TeacherConfig(layout="authors"))
-    names = {
-        "encoder.0": "conv0",
-        "encoder.1": "down.0",
-        "encoder.2": "down.1",
-        "decoder.1": "up.1",
-        "decoder.3": "up.3",
-        "decoder.4": "out",
-    }
-    for block in range(1, 7):
-        for conv in range(2):
-            names[f"backbone.block{block}.body.{conv}"] = f"res{block}.model.{conv}"
-    try:
-        teacher.load_state_dict(
-            {
-                f"{ours}.conv.{part}": theirs[f"{name}.conv.{part}"]
-                for ours, name in names.items()
-                for part in ("weight", "bias")
-            }
-        )
-    except (KeyError, RuntimeError) as error:
-        raise ModelError(f"{path} is no teacher in the authors' layout: {error}") from error
-    return teacher.eval()

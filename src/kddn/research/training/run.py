@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import cast
 
 import yaml
@@ -12,7 +13,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from kddn.errors import DataError, KddnError
+from kddn.errors import DataError, KddnError, ModelError
 from kddn.research.data.module import HazeData
 from kddn.research.nets import Teacher
 from kddn.research.nets.checkpoints import save_network
@@ -160,7 +161,12 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         warnings.filterwarnings("ignore", ".* directory .* exists and is not empty")
         # Batches are numbered over the whole run, so that a resumed one does go on exactly.
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=False)
+        try:  # weights_only: a checkpoint is data, and has nothing run
+            cli.trainer.fit(
+                cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=True
+            )
+        except UnpicklingError as error:
+            raise ModelError(f"{cli.config.resume} is no checkpoint to go on from") from error
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     rank_zero_only(save_network)(cli.model.network, path)
     cli.trainer.strategy.barrier()  # until the file is there for every process

@@ -4,10 +4,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from asking import encoded
 from PIL import Image
 
-from helpers import hazy_photograph
+from helpers import encoded, hazy_photograph
 from kddn.io.files import _register_heif
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO")
