@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 ALLOWED = {
-    "0BSD", "3-Clause BSD License", "Apache Software License", "Apache-2.0", "BSD", "BSD License",
-    "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC License", "LLVM-exception", "MIT",
-    "MIT License", "MIT-CMU", "MPL-2.0", "Mozilla Public License 2.0", "PSF-2.0",
-    "Python Software Foundation License", "Zlib",
+    "0BSD", "3-Clause BSD License", "Apache 2.0", "Apache Software License", "Apache-2.0", "BSD",
+    "BSD License", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python",
+    "ISC License", "LLVM-exception", "MIT", "MIT License", "MIT-0", "MIT-CMU", "MPL-2.0",
+    "Mozilla Public License 2.0", "PSF-2.0", "Python Software Foundation License", "Zlib",
 }  # fmt: skip
 """SPDX's names, and those that packages had before."""
 

@@ -18,6 +18,14 @@ LOCKS = {
 }
 
 
+def asked_for(extra: str) -> list[Requirement]:
+    """What an extra installs, other extras' among it."""
+    lines = [Requirement(line) for line in EXTRAS[extra]]
+    ours = [other for line in lines if line.name == "kddn" for other in line.extras]
+    rest = [line for line in lines if line.name != "kddn"]
+    return rest + [line for other in ours for line in asked_for(other)]
+
+
 def locked(name: str) -> dict[str, str]:
     """Versions by package; each with its hashes."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
@@ -30,8 +38,8 @@ def locked(name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_holds_all_that_is_asked_for(name):
     versions = locked(name)
-    asked = [*PROJECT["dependencies"], *(each for extra in LOCKS[name] for each in EXTRAS[extra])]
-    for requirement in map(Requirement, asked):
+    always = map(Requirement, PROJECT["dependencies"])
+    for requirement in (*always, *(line for extra in LOCKS[name] for line in asked_for(extra))):
         package = canonicalize_name(requirement.name)
         if package != "torch":  # see constraints.txt
             assert package in versions, "pyproject.toml has changed: make lock"
