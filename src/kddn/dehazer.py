@@ -16,7 +16,7 @@ from kddn.affine import AffineMap
 from kddn.errors import ImageError
 from kddn.filters import Floats
 from kddn.inference import tiles
-from kddn.inference.estimators import ImageEstimator, open_estimator
+from kddn.inference.estimators import Estimator, ImageEstimator, open_estimator
 from kddn.inference.models import DEFAULT, find_model
 from kddn.inference.transmission import estimate
 from kddn.io import files, writing
@@ -131,7 +131,11 @@ class Dehazer:
         self.working_size = self.model.working_size if working_size is None else working_size
         if self.working_size < 1:
             raise ValueError(f"working_size must be 1 or more, not {working_size}")
-        self._estimator = open_estimator(self.model, device)
+        self._estimator = self._open()
+
+    def _open(self) -> Estimator:
+        """What runs the model."""
+        return open_estimator(self.model, self.device)
 
     def __reduce__(self) -> tuple[Any, ...]:
         again = partial(Dehazer, working_size=self.working_size, max_pixels=self.max_pixels)

@@ -27,6 +27,14 @@ class Estimator(Protocol):
         ...
 
 
+class Network(Protocol):
+    """A network loaded into an engine."""
+
+    def run(self, image: Floats, outputs: list[str]) -> list[Floats]:
+        """Its outputs of those names, `h w c` each, for an RGB picture `h w 3` in [0, 1]."""
+        ...
+
+
 class ImageEstimator:
     """A model whose output is a picture: its map is fitted with the guided filter.
 
@@ -52,7 +60,7 @@ class MapEstimator:
         stride: What both sides of its input must be multiples of.
     """
 
-    def __init__(self, network: "OnnxNetwork", stride: int) -> None:
+    def __init__(self, network: Network, stride: int) -> None:
         self.stride = stride
         self._network = network
 
@@ -86,10 +94,14 @@ def open_estimator(model: Model, device: str = "auto") -> Estimator:
         if device not in ("auto", "cpu"):
             raise ModelError(f"{model.name} runs on the cpu, not on {device!r}")
         return ImageEstimator(PRIORS[model.name].remove_haze)
-    network = OnnxNetwork(model, device)
+    return as_estimator(OnnxNetwork(model, device), model)
+
+
+def as_estimator(network: Network, model: Model) -> Estimator:
+    """What a network says, read as its card says."""
     if model.output == "affine":
         return MapEstimator(network, model.stride)
-    return ImageEstimator(network.remove_haze)
+    return ImageEstimator(lambda hazy: network.run(hazy, ["clear"])[0])
 
 
 class OnnxNetwork:
@@ -128,10 +140,6 @@ class OnnxNetwork:
             chosen = "cpu"
         self.device = chosen
         """Where it runs."""
-
-    def remove_haze(self, hazy: Floats) -> Floats:
-        """The clear picture, of a network whose output is one."""
-        return self.run(hazy, ["clear"])[0]
 
     def run(self, image: Floats, outputs: list[str]) -> list[Floats]:
         """Run it on a picture, RGB `h w 3` in [0, 1]: its outputs of those names, `h w c` each.
