@@ -51,8 +51,8 @@ SMALL = {
 """What is added to long commands: one step of one picture, one image; two models alone."""
 
 SHIPPED = "kddn-"
-"""How recipes of shipped weights begin: of these the options are checked, and
-tests/research/training trains them."""
+"""How recipes of shipped weights begin: every option of theirs is checked, and
+tests/research/training holds them against the weights."""
 
 ELSEWHERE = {
     "reproduce": "tests/research/paper trains every row and draws every figure on little data",

@@ -49,6 +49,7 @@ class ImageEstimator:
         self.remove_haze = remove_haze
 
     def estimate(self, hazy: Floats) -> AffineMap:
+        """See `Estimator`."""
         return fit(hazy, self.remove_haze(hazy))
 
 
@@ -65,6 +66,7 @@ class MapEstimator:
         self._network = network
 
     def estimate(self, hazy: Floats) -> AffineMap:
+        """See `Estimator`."""
         return AffineMap(*self._network.run(hazy, ["scale", "offset"]))
 
 

@@ -138,10 +138,12 @@ class HazeData(LightningDataModule):
             )
 
     def train_dataloader(self) -> Batches:
+        """Batches to train on, once `setup` has read the images."""
         assert self.batches is not None
         return self.batches
 
     def val_dataloader(self) -> list[Iterable[Pair]]:
+        """What is validated on, in the order of `validation`."""
         return list(self.validation.values())
 
     def _training(self, device: torch.device) -> Batches:

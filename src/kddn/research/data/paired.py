@@ -133,6 +133,7 @@ class FixedPairs(Batches):
         )
 
     def batch(self, number: int) -> Pair:
+        """The batch of a number: the images whose turn it is in its epoch's order."""
         epoch, place = divmod(number, self.batches_in_all)
         # Orders of epochs must not repeat what batches draw.
         shuffle = torch.Generator().manual_seed((self.seed + 1) * -1_000_003 - epoch)
