@@ -14,6 +14,7 @@ PAGES = sorted(
         ROOT / "CONTRIBUTING.md",
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("src/kddn/weights/*.md"),
+        *ROOT.glob("src/kddn/research/weights/*.md"),
     )
 )
 

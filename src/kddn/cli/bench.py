@@ -58,6 +58,7 @@ def bench(
     systems = choose(model or (), engine or (), named_paths(weights or []))
     sizes = size or SIZES
     report.check_folder(output)
+    judge = optional("kddn.bench.quality", "train").measure_quality if folders else None
     rows: list[Row] = []
     networks: list[NetworkRow] = []
     found = measure(systems, sizes, Limits(repeats=repeats, seconds=seconds))
@@ -69,9 +70,8 @@ def bench(
         else:
             networks.append(each)
     quality: report.Quality = {}
-    if folders:
-        of = optional("kddn.bench.quality", "train")
-        quality = of.measure_quality(systems, folders, every=every, output=output)
+    if judge is not None:
+        quality = judge(systems, folders, every=every, output=output)
         optional("kddn.bench.plot", "train").draw(output / "quality-and-time.png", rows, quality)
     report.write(output, rows, networks, quality)
     show(_table(rows))
