@@ -107,7 +107,7 @@ class Dehazer:
     Raises:
         ModelError: If the model or the device cannot be used.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from kddn import Dehazer
         >>> dehazer = Dehazer()
@@ -299,7 +299,7 @@ class Dehazer:
         Raises:
             ImageError: If the picture cannot be handled.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from kddn import Dehazer
             >>> Dehazer().transmission(np.zeros((48, 64, 3), np.uint8)).shape
@@ -439,7 +439,7 @@ def dehaze(x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
         For a path, the path of the new file beside it, named `photo-dehazed.jpg`; otherwise the
         clear picture as what came in.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import kddn
         >>> one, other = kddn.dehaze([np.zeros((9, 7, 3), np.float32), np.ones((5, 5), np.uint8)])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown, its heads first.
 
-    Example:
+    Examples:
         >>> print(markdown([["a", "b"], ["1", "2"]]), end="")
         | a | b |
         | --- | --- |
