@@ -37,8 +37,9 @@ def reference(rows: Sequence[Row]) -> System:
 def ratio(rows: Sequence[Row], row: Row, figure: str) -> float | None:
     """A figure of a row (`seconds`, `start`, `peak` ...) over the reference's at the same size."""
     of = reference(rows)
-    base = next(r for r in rows if (r.system, r.megapixels) == (of, row.megapixels))
-    if row.found is None or base.found is None:
+    same = (r for r in rows if (r.system, r.megapixels) == (of, row.megapixels))
+    base = next(same, None)
+    if row.found is None or base is None or base.found is None:
         return None
     return float(getattr(row.found, figure) / getattr(base.found, figure))
 
@@ -79,17 +80,18 @@ def ratio_table(rows: Sequence[Row], columns: Sequence[_Column], unit: str) -> s
     """A row a system: ratios to the reference, whose own figures come first."""
     of = reference(rows)
     at = {(row.system, row.megapixels): row for row in rows}
-    own = [_own(at[of, size], figure) for _, figure, size in columns]
+    own = [_own(at.get((of, size)), figure) for _, figure, size in columns]
     table = [["system", "engine", *(head for head, *_ in columns)]]
     table.append([f"**{of.name}, {unit}**", of.engine, *own])
     for system in dict.fromkeys(row.system for row in rows):
-        found = [ratio(rows, at[system, size], figure) for _, figure, size in columns]
+        mine = [(at.get((system, size)), figure) for _, figure, size in columns]
+        found = [row and ratio(rows, row, figure) for row, figure in mine]
         table.append([system.name, system.engine, *(_times(value) for value in found)])
     return markdown(table)
 
 
-def _own(row: Row, figure: str) -> str:
-    return f"**{getattr(row.found, figure):.3g}**" if row.found else _NOTHING
+def _own(row: Row | None, figure: str) -> str:
+    return f"**{getattr(row.found, figure):.3g}**" if row and row.found else _NOTHING
 
 
 def network_table(networks: Sequence[NetworkRow]) -> str:
