@@ -20,7 +20,7 @@ from kddn.bench.pictures import hazy_jpeg, size_of
 from kddn.bench.quality import measure_quality
 from kddn.bench.run import NetworkRow, Row, choose
 from kddn.bench.tasks import FLOOR, Limits, Measured, Network, System
-from kddn.bench.torch_systems import COMPARED, gflop
+from kddn.bench.torch_systems import COMPARED, gflop, gflop_of
 from kddn.inference.models import DEFAULT, find_model
 from kddn.research.nets.baselines import BASELINES
 
@@ -96,7 +96,7 @@ def test_what_is_written_can_be_read_again(tmp_path):
 
 def test_systems_are_chosen_by_name_and_engine():
     assert choose(["dcp", DEFAULT], ["onnxruntime", "torch"]) == [
-        FLOOR, System("prior", "dcp", "numpy"), MODEL, OTHER,
+        FLOOR, MODEL, System("prior", "dcp", "numpy"), OTHER,
     ]  # fmt: skip
     everything = choose(weights={"gfn": "gfn.safetensors"})
     assert {s.name for s in everything if s.kind == "compared"} == set(COMPARED) <= set(BASELINES)
@@ -127,6 +127,12 @@ def test_a_size_that_would_take_too_long_is_not_tried(monkeypatch):
     rows = list(run.measure([AOD], [0.08, 0.02], Limits(seconds=3)))
     assert asked == [(AOD, "0.02.jpg", False), (AOD, "0.02.jpg", True)]
     assert [r.note for r in rows] == ["", "about 4 s", "no network"]
+
+
+def test_what_others_are_ratios_to_is_measured_at_every_size(monkeypatch):
+    answers(monkeypatch, found(1.0), found(4.0), (None, "no network"))
+    rows = list(run.measure([MODEL], [0.08, 0.02], Limits(seconds=3)))
+    assert [r.note for r in rows] == ["", "", "no network"]
 
 
 def test_what_failed_is_not_tried_larger(monkeypatch):
@@ -173,9 +179,9 @@ def test_a_compared_network_is_measured_on_all_pixels(tmp_path):
     path.write_bytes(hazy_jpeg(0.02))
     alone = measure_network(AOD, path, Limits(repeats=1))
     width, height = size_of(0.02)
-    assert (alone.width, alone.height) == (width, height)
+    assert (alone["width"], alone["height"]) == (width, height)
     parameters = sum(p.numel() for p in BASELINES["aod-net"]().parameters() if p.ndim == 4)
-    assert alone.gflop == pytest.approx(2 * parameters * width * height / 1e9)
+    assert gflop_of(AOD, width, height) == pytest.approx(2 * parameters * width * height / 1e9)
 
 
 def test_quality_of_every_third_image(tmp_path):

@@ -24,7 +24,8 @@ def set_up(folder: Path, nyu: Path) -> None:
     """Fill a folder."""
     _pictures(folder)
     _video(folder / "video.mp4")
-    _pairs(folder / "path/to/pairs")
+    for name in ("path/to/pairs", "path/to/other/pairs"):
+        _pairs(folder / name)
     _o_haze(folder / "path/to/O-HAZE")
     _night(folder / "night")
     _sots(folder / "path/to/SOTS/indoor")

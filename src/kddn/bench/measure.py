@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kddn.bench.engines import EngineDehazer
-from kddn.bench.tasks import Limits, Measured, Network, System
+from kddn.bench.tasks import Limits, Measured, System
 from kddn.dehazer import Dehazer
 from kddn.filters import Floats
 from kddn.io.files import open_picture
@@ -73,44 +73,44 @@ def _through(work: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
     return whole
 
 
-def measure_network(system: System, picture: Path, limits: Limits) -> Network:
-    """A network alone: a model's at its working size, a compared one on all pixels."""
-    run, (width, height), gflop = (_model if system.kind == "model" else _compared)(system, picture)
+def measure_network(system: System, picture: Path, limits: Limits) -> dict[str, float]:
+    """A network alone: a model's at its working size, a compared one on all pixels.
+
+    Returns:
+        What a `Network` has, but for its arithmetic.
+    """
+    run, (width, height) = (_model if system.kind == "model" else _compared)(system, picture)
     first = seconds(run)
     times = [seconds(run) for _ in range(min(limits.repeats, int(limits.seconds / first)))]
-    return Network(width, height, gflop, statistics.median(times or [first]), matrix_product())
+    return {
+        "width": width,
+        "height": height,
+        "seconds": statistics.median(times or [first]),
+        "ceiling": matrix_product(),
+    }
 
 
-_Alone = tuple[Callable[[], Any], tuple[int, int], float | None]
-"""What runs a network once, width and height of its input, and its GFLOP."""
+_Alone = tuple[Callable[[], Any], tuple[int, int]]
+"""What runs a network once, and width and height of its input."""
 
 
 def _model(system: System, picture: Path) -> _Alone:
     dehazer = EngineDehazer(system.name, system.engine)
     hazy, _ = dehazer.affine_map(from_pil(open_image(picture)))
     outputs = ["scale", "offset"] if dehazer.model.output == "affine" else ["clear"]
-    return lambda: dehazer.network.run(hazy, outputs), _size(hazy), _gflop(dehazer, _size(hazy))
+    return lambda: dehazer.network.run(hazy, outputs), _size(hazy)
 
 
 def _compared(system: System, picture: Path) -> _Alone:
-    from kddn.bench.torch_systems import compared_network, gflop, on_pixels
+    from kddn.bench.torch_systems import compared_network, on_pixels
 
-    network = compared_network(system)
+    run = on_pixels(compared_network(system))
     pixels = from_pil(open_image(picture)).pixels
-    run = on_pixels(network)
-    return lambda: run(pixels), _size(pixels), gflop(network, *_size(pixels))
+    return lambda: run(pixels), _size(pixels)
 
 
 def _size(pixels: Floats) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
-
-
-def _gflop(dehazer: Dehazer, size: tuple[int, int]) -> float | None:
-    try:
-        from kddn.bench.torch_systems import model_gflop
-    except ModuleNotFoundError:
-        return None
-    return model_gflop(dehazer.model, *size)
 
 
 def matrix_product() -> float:
@@ -154,10 +154,10 @@ def main() -> None:
     limits, picture = Limits(**asked["limits"]), Path(asked["picture"])
     limit_memory(limits.memory)
     if asked["alone"]:
-        found: Measured | Network = measure_network(system, picture, limits)
+        found = measure_network(system, picture, limits)
     else:
-        found = measure_pictures(system, picture, limits, asked["began"])
-    json.dump(asdict(found), sys.stdout)
+        found = asdict(measure_pictures(system, picture, limits, asked["began"]))
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":

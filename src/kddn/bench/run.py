@@ -66,19 +66,18 @@ def choose(
     here = installed()
     if absent := set(engines) - set(here):
         raise KddnError(f"{min(absent)} is not installed; there are {', '.join(here)}")
-    systems = [FLOOR]
     known = [model.name for model in list_models() if model.path or model.name in PRIORS]
-    for name in models or known:
-        if find_model(name).path is None:
-            systems.append(System("prior", name, "numpy"))
-        else:
-            systems += [System("model", name, engine) for engine in engines or here]
-    if not models and "torch" in (engines or here):
+    networks = [name for name in models or known if find_model(name).path]
+    priors = [name for name in models or known if name not in networks]
+    first, *others = engines or here
+    systems = [FLOOR, *(System("model", name, first) for name in networks)]
+    systems += [System("prior", name, "numpy") for name in priors]
+    if not models and "torch" in (first, *others):
         from kddn.bench.torch_systems import COMPARED
 
         of = weights or {}
         systems += [System("compared", name, "torch", of.get(name)) for name in COMPARED]
-    return systems
+    return systems + [System("model", name, engine) for engine in others for name in networks]
 
 
 def measure(
@@ -86,8 +85,9 @@ def measure(
 ) -> Iterator[Row | NetworkRow]:
     """Measure every system on pictures of every size, then every network alone.
 
-    A size is left out where a smaller one tells that its first picture would take longer than
-    `limits.seconds`, or did not fit into memory.
+    A size is left out where a smaller one tells that a picture would take longer than
+    `limits.seconds`, or did not fit into memory; but never of the first model, which others are
+    ratios to.
 
     Args:
         systems: What to measure.
@@ -99,18 +99,20 @@ def measure(
         pictures = {size: Path(folder, f"{size:g}.jpg") for size in sorted(sizes)}
         for size, path in pictures.items():
             path.write_bytes(hazy_jpeg(size))
-        for system in systems:
-            yield from _sizes(system, pictures, limits)
         smallest = next(iter(pictures.values()))
+        first = next((system for system in systems if system.kind == "model"), FLOOR)
         for system in systems:
+            yield from _sizes(system, pictures, limits, whole=system == first)
             if system.kind in ("model", "compared"):
                 yield _alone(system, smallest, limits)
 
 
-def _sizes(system: System, pictures: Mapping[float, Path], limits: Limits) -> Iterator[Row]:
+def _sizes(
+    system: System, pictures: Mapping[float, Path], limits: Limits, *, whole: bool
+) -> Iterator[Row]:
     before: Row | None = None
     for size, path in pictures.items():
-        if before is not None and (note := _foreseen(before, size, limits)):
+        if before is not None and not whole and (note := _foreseen(before, size, limits)):
             yield Row(system, size, None, note)
             continue
         before = _row(system, size, path, limits)
@@ -132,7 +134,18 @@ def _row(system: System, size: float, picture: Path, limits: Limits) -> Row:
 
 def _alone(system: System, picture: Path, limits: Limits) -> NetworkRow:
     found, note = _process(system, picture, limits, alone=True)
-    return NetworkRow(system, Network(**found) if found else None, note)
+    if not found:
+        return NetworkRow(system, None, note)
+    return NetworkRow(system, Network(**found, gflop=_gflop(system, found)), note)
+
+
+def _gflop(system: System, found: Mapping[str, Any]) -> float | None:
+    """What PyTorch counts, in this process; None without it."""
+    try:
+        from kddn.bench.torch_systems import gflop_of
+    except ModuleNotFoundError:
+        return None
+    return gflop_of(system, found["width"], found["height"])
 
 
 def _process(

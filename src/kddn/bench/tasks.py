@@ -62,13 +62,13 @@ class Network:
 
     width: int
     height: int
-    gflop: float | None
-    """Additions and multiplications, in thousand millions; a multiply-add is two. None where
-    PyTorch, which counts them, is not installed."""
     seconds: float
     """The median."""
     ceiling: float
     """GFLOP/s of the machine's matrix product in float32, measured by the same process."""
+    gflop: float | None
+    """Additions and multiplications, in thousand millions; a multiply-add is two. None where
+    PyTorch, which counts them, is not installed."""
 
     @property
     def share(self) -> float | None:

@@ -1,6 +1,7 @@
 """What runs in PyTorch as it is: our networks, and those of other papers."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kddn.bench.tasks import System
 from kddn.filters import Floats
-from kddn.inference.models import Model
+from kddn.inference.models import Model, find_model
 from kddn.research.nets.affine import AffineNetwork
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network
@@ -45,6 +46,14 @@ def gflop(network: nn.Module, width: int, height: int) -> float:
     with counter:
         _outputs(network, torch.zeros(1, 3, height, width))
     return counter.get_total_flops() / 1e9
+
+
+@cache
+def gflop_of(system: System, width: int, height: int) -> float:
+    """The same, of a model's network or a compared one."""
+    if system.kind == "compared":
+        return gflop(compared_network(system), width, height)
+    return model_gflop(find_model(system.name), width, height)
 
 
 def model_gflop(model: Model, width: int, height: int) -> float:

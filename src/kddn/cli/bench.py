@@ -1,6 +1,5 @@
 """`kddn bench`."""
 
-import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +39,8 @@ def bench(
 
     Every system makes the same drawn pictures clear, from the bytes of a JPEG to those of another,
     each in a process of its own, beside decoding and encoding alone. With kddn[train], the systems
-    that the paper compares with are there too. Ctrl-C ends the measuring early.
+    that the paper compares with are there too.  What is stopped leaves what
+    it measured.
 
     Args:
         size: Megapixels of a picture; may be given several times. 0.3, 2, 12 and 48 by default.
@@ -65,13 +65,12 @@ def bench(
     found = measure(systems, sizes, Limits(repeats=repeats, seconds=seconds))
     console = Console(stderr=True)
     total = len(systems) * len(sizes) + sum(s.kind in ("model", "compared") for s in systems)
-    steps = track(found, "Measuring", total, console=console, disable=not console.is_terminal)
-    with contextlib.suppress(KeyboardInterrupt):  # what was measured is worth its time
-        for each in steps:
-            if isinstance(each, Row):
-                rows.append(each)
-            else:
-                networks.append(each)
+    for each in track(found, "Measuring", total, console=console, disable=not console.is_terminal):
+        if isinstance(each, Row):
+            rows.append(each)
+        else:
+            networks.append(each)
+        report.write(output, rows, networks, {})  # a run that is stopped leaves what it measured
     quality: report.Quality = {}
     if judge is not None:
         quality = judge(systems, folders, every=every, output=output)
