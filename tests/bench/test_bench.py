@@ -26,6 +26,7 @@ from kddn.research.nets.baselines import BASELINES
 
 MODEL = System("model", DEFAULT, "onnxruntime")
 OTHER = System("model", DEFAULT, "torch")
+DCP = System("prior", "dcp", "numpy")
 AOD = System("compared", "aod-net", "torch")
 
 
@@ -129,6 +130,18 @@ def test_a_size_that_would_take_too_long_is_not_tried(monkeypatch):
     assert [r.note for r in rows] == ["", "about 4 s", "no network"]
 
 
+def test_what_works_small_is_not_taken_to_grow_with_every_pixel(monkeypatch):
+    answers(monkeypatch, found(1.0), found(2.0), found(2.1))
+    rows = list(run.measure([DCP], [0.02, 0.08, 0.1], Limits(seconds=3)))
+    assert [r.note for r in rows] == ["", "", ""]
+
+
+def test_what_grows_by_a_line_is_told_by_it(monkeypatch):
+    answers(monkeypatch, *[found(1.0)] * 3, found(1.0), found(2.0))
+    rows = list(run.measure([FLOOR, DCP], [0.02, 0.04, 0.08], Limits(seconds=3)))
+    assert [r.note for r in rows] == [""] * 5 + ["about 4 s"]
+
+
 def test_what_others_are_ratios_to_is_measured_at_every_size(monkeypatch):
     answers(monkeypatch, found(1.0), found(4.0), (None, "no network"))
     rows = list(run.measure([MODEL], [0.08, 0.02], Limits(seconds=3)))
@@ -151,6 +164,11 @@ def test_the_share_is_flops_over_time_over_the_ceiling():
     assert Network(1, 1, gflop=6.0, seconds=2.0, ceiling=12.0).share == 0.25
     assert Network(1, 1, gflop=None, seconds=2.0, ceiling=12.0).share is None
     assert 0.1 < matrix_product() < 1e5
+
+
+def test_arithmetic_of_every_compared_system_is_counted():
+    for name in COMPARED:
+        assert gflop_of(System("compared", name, "torch"), 64, 48) > 0.001
 
 
 @pytest.mark.slow

@@ -85,7 +85,7 @@ def ratio_table(rows: Sequence[Row], columns: Sequence[_Column], unit: str) -> s
     table.append([f"**{of.name}, {unit}**", of.engine, *own])
     for system in dict.fromkeys(row.system for row in rows):
         mine = [(at.get((system, size)), figure) for _, figure, size in columns]
-        found = [row and ratio(rows, row, figure) for row, figure in mine]
+        found = [ratio(rows, row, figure) if row else None for row, figure in mine]
         table.append([system.name, system.engine, *(_times(value) for value in found)])
     return markdown(table)
 
@@ -114,7 +114,7 @@ def summary_table(rows: Sequence[Row], networks: Sequence[NetworkRow], quality: 
     size = common_size(rows)
     data = list(dict.fromkeys(name for figures in quality.values() for name in figures))
     gflop = {row.system: row.found.gflop for row in networks if row.found}
-    heads = [*(f"PSNR, {name}" for name in data), "time", "memory", "GFLOP"]
+    heads = [*(f"PSNR, {name}" for name in data), f"time, {size:g} Mpx", "memory", "GFLOP"]
     table = [["system", *heads]]
     for row in rows:
         if row.megapixels != size or row.system not in _as_used(rows):

@@ -110,20 +110,26 @@ def measure(
 def _sizes(
     system: System, pictures: Mapping[float, Path], limits: Limits, *, whole: bool
 ) -> Iterator[Row]:
-    before: Row | None = None
+    done: list[Row] = []
     for size, path in pictures.items():
-        if before is not None and not whole and (note := _foreseen(before, size, limits)):
+        if not whole and (note := _foreseen(done, size, limits)):
             yield Row(system, size, None, note)
             continue
-        before = _row(system, size, path, limits)
-        yield before
+        done.append(_row(system, size, path, limits))
+        yield done[-1]
 
 
-def _foreseen(before: Row, size: float, limits: Limits) -> str:
-    """Why a size need not be tried."""
-    if before.found is None:
-        return before.note
-    expected = before.found.seconds * size / before.megapixels
+def _foreseen(done: Sequence[Row], size: float, limits: Limits) -> str:
+    """Why a size need not be tried, told from smaller ones."""
+    points = [(row.megapixels, row.found.seconds) for row in done if row.found]
+    if len(points) < len(done):
+        return done[-1].note
+    if done and done[-1].system.kind == "compared":  # all of its work is done for every pixel
+        points = [(0.0, 0.0), *points]
+    if len(points) < 2:
+        return ""
+    (before, less), (last, more) = points[-2:]
+    expected = more + (more - less) / (last - before) * (size - last)
     return f"about {expected:.0f} s" if expected > limits.seconds else ""
 
 

@@ -43,8 +43,8 @@ def gflop(network: nn.Module, width: int, height: int) -> float:
     A multiply-add counts as two.
     """
     counter = FlopCounterMode(display=False)
-    with counter:
-        _outputs(network, torch.zeros(1, 3, height, width))
+    with counter:  # which cannot follow views of what learns
+        _outputs(network.requires_grad_(False), torch.zeros(1, 3, height, width))
     return counter.get_total_flops() / 1e9
 
 
