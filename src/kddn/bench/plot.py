@@ -49,5 +49,5 @@ def _panel(axes: Axes, rows: Sequence[Row], psnr: dict[str, float], data: str) -
         ylabel="PSNR, dB",
         title=data,
     )
-    axes.margins(x=0.2)
+    axes.margins(x=0.25, y=0.12)
     axes.grid(alpha=0.3)
