@@ -16,7 +16,7 @@ from kddn.affine import AffineMap
 from kddn.errors import ImageError
 from kddn.filters import Floats
 from kddn.inference import tiles
-from kddn.inference.estimators import ImageEstimator, open_estimator
+from kddn.inference.estimators import Estimator, ImageEstimator, open_estimator
 from kddn.inference.models import DEFAULT, find_model
 from kddn.inference.transmission import estimate
 from kddn.io import files, writing
@@ -110,7 +110,7 @@ class Dehazer:
     Raises:
         ModelError: If the model or the device cannot be used.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from kddn import Dehazer
         >>> dehazer = Dehazer()
@@ -136,7 +136,11 @@ class Dehazer:
         if self.working_size < 1:
             raise ValueError(f"working_size must be 1 or more, not {working_size}")
         self._threads = threads
-        self._estimator = open_estimator(self.model, device, threads)
+        self._estimator = self._open()
+
+    def _open(self) -> Estimator:
+        """What runs the model."""
+        return open_estimator(self.model, self.device, self._threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
         again = partial(
@@ -310,7 +314,7 @@ class Dehazer:
         Raises:
             ImageError: If the picture cannot be handled.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> from kddn import Dehazer
             >>> Dehazer().transmission(np.zeros((48, 64, 3), np.uint8)).shape
@@ -450,7 +454,7 @@ def dehaze(x: Any, strength: float = 1.0, full_resolution: bool = False) -> Any:
         For a path, the path of the new file beside it, named `photo-dehazed.jpg`; otherwise the
         clear picture as what came in.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import kddn
         >>> one, other = kddn.dehaze([np.zeros((9, 7, 3), np.float32), np.ones((5, 5), np.uint8)])

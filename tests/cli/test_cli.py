@@ -58,6 +58,7 @@ def test_help_names_every_command():
         "dehaze",
         "models",
         "serve",
+        "bench",
         "train",
         "data",
         "evaluate",

@@ -22,6 +22,7 @@ app.command("kddn.cli.dehaze:dehaze", help="Remove haze from picture files.")
 app.command("kddn.cli.batch:batch", help="Remove haze from millions, on many machines.")
 app.command("kddn.cli.models:models", help="List the models that can be asked for.")
 app.command("kddn.cli.serve:serve", help="Serve a page and an interface for programs.")
+app.command("kddn.cli.bench:bench", help="Measure what systems cost beside each other.")
 
 research = "Research (pip install 'kddn\\[train]')"
 app.command(

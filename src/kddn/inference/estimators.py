@@ -29,6 +29,14 @@ class Estimator(Protocol):
         ...
 
 
+class Network(Protocol):
+    """A network loaded into an engine."""
+
+    def run(self, image: Floats, outputs: list[str]) -> list[Floats]:
+        """Its outputs of those names, `h w c` each, for an RGB picture `h w 3` in [0, 1]."""
+        ...
+
+
 class ImageEstimator:
     """A model whose output is a picture: its map is fitted with the guided filter.
 
@@ -43,6 +51,7 @@ class ImageEstimator:
         self.remove_haze = remove_haze
 
     def estimate(self, hazy: Floats) -> AffineMap:
+        """See `Estimator`."""
         return fit(hazy, self.remove_haze(hazy))
 
 
@@ -54,11 +63,12 @@ class MapEstimator:
         stride: What both sides of its input must be multiples of.
     """
 
-    def __init__(self, network: "OnnxNetwork", stride: int) -> None:
+    def __init__(self, network: Network, stride: int) -> None:
         self.stride = stride
         self._network = network
 
     def estimate(self, hazy: Floats) -> AffineMap:
+        """See `Estimator`."""
         return AffineMap(*self._network.run(hazy, ["scale", "offset"]))
 
 
@@ -89,10 +99,14 @@ def open_estimator(model: Model, device: str = "auto", threads: int | None = Non
         if device not in ("auto", "cpu"):
             raise ModelError(f"{model.name} runs on the cpu, not on {device!r}")
         return ImageEstimator(PRIORS[model.name].remove_haze)
-    network = OnnxNetwork(model, device, threads)
+    return as_estimator(OnnxNetwork(model, device, threads), model)
+
+
+def as_estimator(network: Network, model: Model) -> Estimator:
+    """What a network says, read as its card says."""
     if model.output == "affine":
         return MapEstimator(network, model.stride)
-    return ImageEstimator(network.remove_haze)
+    return ImageEstimator(lambda hazy: network.run(hazy, ["clear"])[0])
 
 
 class OnnxNetwork:
@@ -138,10 +152,6 @@ class OnnxNetwork:
         """Where it runs."""
         # A GPU does one picture after the other anyway; waiting there would take its memory.
         self._turn = nullcontext() if chosen == "cpu" else Lock()
-
-    def remove_haze(self, hazy: Floats) -> Floats:
-        """The clear picture, of a network whose output is one."""
-        return self.run(hazy, ["clear"])[0]
 
     def run(self, image: Floats, outputs: list[str]) -> list[Floats]:
         """Run it on a picture, RGB `h w 3` in [0, 1]: its outputs of those names, `h w c` each.

@@ -48,6 +48,7 @@ class Guard:
         self.app, self.settings, self.meters = app, settings, meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it, and count it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -151,6 +151,23 @@ def test_o_haze_is_split_as_ntire_2018_did(o_haze):
     torch.testing.assert_close(batch.hazy, batch.clean / 2 + 100 / 255, atol=0.1, rtol=0)
 
 
+def test_of_own_pairs_every_fifth_scene_validates(tmp_path):
+    for part in ("hazy", "clear"):
+        (tmp_path / part).mkdir()
+    for scene in range(10, 21):  # 11 scenes, of which the first has two hazy images
+        clear = np.full((40, 50 + scene, 3), 10 * (scene - 10), np.uint8)
+        Image.fromarray(clear).save(tmp_path / f"clear/{scene}.png")
+        for index in range(1 + (scene == 10)):
+            Image.fromarray(clear // 2 + 100).save(tmp_path / f"hazy/{scene}_{index}.png")
+    data = HazeData(pairs=tmp_path, batch=BatchConfig(size=8, crop=32), workers=0)
+    data.setup("fit")
+    assert not data.has_transmission
+    trained = {round(c.item() * 255) for c in data.batches.batch(0).clean[:, 0, 0, 0]}
+    judged = [round(pair.clean[0, 0, 0, 0].item() * 255) for pair in data.val_dataloader()[0]]
+    assert judged == [0, 0, 50, 100]
+    assert trained == {10, 20, 30, 40, 60, 70, 80, 90}
+
+
 @pytest.mark.parametrize("recipe", ["ohaze/fmil", "ohaze/wfmil"])
 def test_the_recipes_of_table_4_train_on_o_haze_alone(o_haze, nyu, tmp_path, recipe):
     options = [word for word in tiny(nyu, tmp_path) if "data.root" not in word]

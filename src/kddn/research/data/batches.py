@@ -110,6 +110,7 @@ class Mixed(Batches):
         self.weights = torch.tensor([weight for _, weight in sources])
 
     def batch(self, number: int) -> Pair:
+        """The batch of a number, of a source drawn by its weight."""
         # No batch has a number below 0, so what a source draws does not follow from the choice.
         chosen = torch.multinomial(self.weights, 1, generator=self.generator(-1 - number))
         return self.sources[int(chosen)].batch(number)

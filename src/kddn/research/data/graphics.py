@@ -46,6 +46,7 @@ class Graphics(Batches):
         super().__init__(config, seed=seed, length=length)
 
     def batch(self, number: int) -> Pair:
+        """The batch of a number, its pictures hazy and clean at once."""
         generator = self.generator(number)
         low, high = self.config.scales
         scale = float(between(low, high, (), generator))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from lightning import LightningDataModule
@@ -25,6 +25,7 @@ from kddn.research.data.scenes import (
 )
 from kddn.research.data.sets import o_haze
 from kddn.research.data.sets.its import ITS
+from kddn.research.data.sets.pairs import PAIRS
 from kddn.research.haze import SOTS_INDICES
 
 
@@ -70,6 +71,8 @@ class HazeData(LightningDataModule):
             1349 rather than on haze drawn anew.
         ohaze: Folder of O-HAZE (`hazy/`, `GT/`): trains on its scenes 1 to 35 alone, and validates
             on 36 to 40 alone.
+        pairs: Folder of pairs of one's own (`hazy/`, `clear/`): trains on four fifths of their
+            scenes alone, and validates on every fifth.
         epoch_length: Batches an epoch. 1748 batches of 8 are one pass over ITS's 13,990 images.
         validation_scales: Sizes to validate at, each a figure of its own in the log.
         workers: Processes that read ITS's files.
@@ -88,6 +91,7 @@ class HazeData(LightningDataModule):
         graphics: GraphicsConfig | None = None,
         its: Path | None = None,
         ohaze: Path | None = None,
+        pairs: Path | None = None,
         epoch_length: int = 1748,
         validation_scales: Sequence[float] = (1.0,),
         workers: int = 2,
@@ -96,8 +100,11 @@ class HazeData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if root is None and ohaze is None:
-            raise DataError("give data.root, the folder of NYU's scenes, or data.ohaze, O-HAZE's")
+        if root is None and ohaze is None and pairs is None:
+            raise DataError(
+                "give data.root, the folder of NYU's scenes, data.ohaze, O-HAZE's, or data.pairs, "
+                "of pairs of your own"
+            )
         self.root = root
         self.batch = batch or BatchConfig()
         self.haze = haze or HazeConfig()
@@ -105,6 +112,7 @@ class HazeData(LightningDataModule):
         self.graphics = graphics
         self.its = its
         self.ohaze = ohaze
+        self.pairs = pairs
         self.epoch_length = epoch_length
         self.validation_scales = tuple(validation_scales)
         self.workers = workers
@@ -118,7 +126,7 @@ class HazeData(LightningDataModule):
     @property
     def has_transmission(self) -> bool:
         """Whether training pairs come with their transmission."""
-        return self.ohaze is None
+        return self.ohaze is None and self.pairs is None
 
     def setup(self, stage: str) -> None:
         """Read the images, once, onto the device that trains."""
@@ -136,10 +144,12 @@ class HazeData(LightningDataModule):
             )
 
     def train_dataloader(self) -> Batches:
+        """Batches to train on, once `setup` has read the images."""
         assert self.batches is not None
         return self.batches
 
     def val_dataloader(self) -> list[Iterable[Pair]]:
+        """What this device validates on, in the order of `validation`."""
         number, devices = self._device()
         return [_Share(pairs, number, devices) for pairs in self.validation.values()]
 
@@ -151,6 +161,8 @@ class HazeData(LightningDataModule):
         if self.ohaze is not None:
             files = o_haze.O_HAZE.find(self.ohaze, o_haze.TRAIN)
             return self._fixed(files, workers=0)
+        if self.pairs is not None:
+            return self._fixed(_own_pairs(self.pairs, "train"), workers=self.workers)
         assert self.root is not None
         if self.its is not None:
             known = set(map(str, TRAIN))  # the others validate
@@ -204,9 +216,19 @@ class HazeData(LightningDataModule):
         if self.ohaze is not None:
             files = o_haze.O_HAZE.find(self.ohaze, o_haze.VALIDATION)
             return lambda scale: _Whole(files, scale)
+        if self.pairs is not None:
+            own = _own_pairs(self.pairs, "validation")
+            return lambda scale: _Whole(own, scale)
         assert self.root is not None
         scenes = load_nyu(self.root, self.validation_ids).to(device)
         return lambda scale: _SotsRule(scenes, scale)
+
+
+def _own_pairs(root: Path, part: Literal["train", "validation"]) -> list[PairFiles]:
+    """Pairs of one's own: of every fifth scene to validate on, of the others to train on."""
+    files = PAIRS.find(root)
+    held_back = set(list(dict.fromkeys(each.clean for each in files))[::5])
+    return [each for each in files if (each.clean in held_back) == (part == "validation")]
 
 
 class _Share:

@@ -126,6 +126,7 @@ class FixedPairs(Batches):
         return min(self.length, self.batches_in_all // self.devices)
 
     def share(self, device_number: int, devices: int) -> None:
+        """Draw one device's part of each epoch, so that no image comes twice in it."""
         if self.batches_in_all < devices:
             raise DataError(
                 f"there are {self.batches_in_all} batches of {self.config.size} images here for "
@@ -144,6 +145,7 @@ class FixedPairs(Batches):
         )
 
     def batch(self, number: int) -> Pair:
+        """The batch of a number: the images whose turn it is in its epoch's order."""
         epoch, place = divmod(number, self.batches_in_all)
         # Orders of epochs must not repeat what batches draw.
         shuffle = torch.Generator().manual_seed((self.seed + 1) * -1_000_003 - epoch)

@@ -93,6 +93,7 @@ class HazedPhotos(Batches):
         self.haze = haze
 
     def batch(self, number: int) -> Pair:
+        """The batch of a number: photographs under haze over depth that is drawn."""
         generator = self.generator(number)
         photos = self.photos
         is_landscape = int(torch.randint(len(photos), (), generator=generator)) < len(

@@ -72,6 +72,7 @@ class HazedScenes(Batches):
         self.haze = haze or HazeConfig()
 
     def batch(self, number: int) -> Pair:
+        """The batch of a number: scenes under haze that is drawn for it."""
         generator = self.generator(number)
         scenes = self.scenes
         chosen = torch.randint(len(scenes), (self.config.size,), generator=generator).tolist()

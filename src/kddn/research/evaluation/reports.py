@@ -20,6 +20,7 @@ from rich import print as show
 from rich.console import Console
 from rich.table import Table
 
+from kddn import tables
 from kddn.inference.models import find_model
 from kddn.research.data.sets import Case
 from kddn.research.evaluation.scores import NoReference, Score, Summary
@@ -96,19 +97,12 @@ def markdown(summaries: Sequence[Summary]) -> str:
         [row.data, row.protocol, row.system, str(row.images), *_figures(row), f"{row.seconds:.3f}"]
         for row in summaries
     ]
-    return page([heads, *rows])
+    return tables.markdown([heads, *rows])
 
 
 def no_reference_markdown(unreferenced: Sequence[NoReference]) -> str:
     """What can be said without ground truth, as a table of a page."""
-    return page(_no_reference_cells(unreferenced))
-
-
-def page(rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its heads first."""
-    heads, *others = rows
-    rule = ["---"] * len(heads)
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in [heads, rule, *others])
+    return tables.markdown(_no_reference_cells(unreferenced))
 
 
 def _figures(row: Summary) -> list[str]:

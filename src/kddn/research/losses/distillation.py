@@ -79,7 +79,7 @@ class Imitation(nn.Module):
         ModelError: If a name is no module's, a module's output is no feature map, or channels
             differ without projection.
 
-    Example:
+    Examples:
         >>> student = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 3))
         >>> teacher = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 3, 3))
         >>> imitate = Imitation(student, teacher, [MimicPair(teacher="1", student="1")])

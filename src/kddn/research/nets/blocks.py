@@ -60,6 +60,7 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features with what two convolutions make of them added."""
         out: Tensor = x + self.body(x)
         return out
 
@@ -81,6 +82,7 @@ class ChannelAttention(nn.Module):
             self.linears.append(nn.Linear(width, width))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c 1 1"]:
+        """A weight in (0, 1) for each channel."""
         pooled = x.mean(dim=(2, 3))  # b c
         return torch.sigmoid(self.linears(pooled))[:, :, None, None]
 
@@ -129,6 +131,7 @@ class SWRCAB(nn.Module):
         self.attention = ChannelAttention(width, layers=attention_layers)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features with the weighted ones added: `x + attention(z) z`."""
         y = self.body(x)
         z = y if self.spatial_weight is None else self.spatial_weight(y) * y
         out: Tensor = x + self.attention(z) * z
@@ -170,6 +173,7 @@ class ResidualGroup(nn.Module):
         self.tail = Conv(width, width, padding_mode=padding_mode)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features with what the blocks make of them added."""
         out: Tensor = x + self.tail(self.blocks(x))
         return out
 

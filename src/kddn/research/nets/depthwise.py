@@ -21,6 +21,7 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(width, width, kernel, padding=kernel // 2, groups=width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Each channel filtered by its own kernel."""
         learns = torch.is_grad_enabled() and self.weight.requires_grad
         if not learns or x.device.type != "cpu":
             return super().forward(x)

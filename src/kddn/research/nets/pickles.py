@@ -52,6 +52,7 @@ class Record:
     """Its attributes."""
 
     def __new__(cls, *_: Any, **__: Any) -> "Record":
+        """A record of nothing yet, whatever the pickle gives."""
         made = super().__new__(cls)
         made.state = {}
         return made

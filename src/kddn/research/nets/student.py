@@ -111,6 +111,7 @@ class PaperEnds(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], backbone: nn.Module
     ) -> Float[Tensor, "b 3 h w"]:
+        """Encode, run the backbone with the skip around it, decode."""
         encoded = self.encoder(image)  # b width h/4 w/4
         out: Tensor = self.decoder(encoded + self.tail(backbone(encoded)))
         return out
@@ -131,6 +132,7 @@ class AuthorsEnds(nn.Module):
     def forward(
         self, image: Float[Tensor, "b 3 h w"], backbone: nn.Module
     ) -> Float[Tensor, "b 3 h w"]:
+        """Encode, run the backbone, and decode with the encoder's features beside."""
         full = self.stem(image)  # b width h w
         half = self.down1(full)  # b width h/2 w/2
         x = backbone(self.down2(half))  # b width h/4 w/4

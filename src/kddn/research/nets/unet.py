@@ -89,6 +89,7 @@ class GatedBlock(nn.Module):
         self.spatially_weighted = spatially_weighted
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features with the block's two changes added."""
         expanded = self.expand(self.norm(x))
         if self.spatially_weighted:
             values, weight = expanded.chunk(2, dim=1)
@@ -133,6 +134,7 @@ class PictureLights(nn.Module):
         self.linear = _biased(nn.Linear(width, 6), _BRIGHT)
 
     def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
+        """Airlight and white, `b 3 1 1`."""
         lights = _light(self.linear(x.mean(dim=(2, 3))))[:, :, None, None]
         return lights[:, :3], lights[:, 3:]
 
@@ -152,6 +154,7 @@ class PixelLights(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], hazy: Float[Tensor, "b 3 H W"]
     ) -> tuple[Light, Light]:
+        """Airlight and white, `b 3 1 1`."""
         weights = self.where(x).float().flatten(2).softmax(-1)  # b 1 hw
         pixels = F.interpolate(hazy, x.shape[-2:], mode="area").flatten(2)  # b 3 hw
         airlight = (weights * pixels).sum(-1)[:, :, None, None]
@@ -170,6 +173,7 @@ class MapLights(nn.Module):
         self.conv = _biased(nn.Conv2d(width, 6, 3, padding=1), _BRIGHT)
 
     def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
+        """Airlight and white, `b 3 h w`."""
         lights = _light(self.conv(x))
         return lights[:, :3], lights[:, 3:]
 
@@ -229,6 +233,7 @@ class UNet(AffineNetwork):
         self.lights = _LIGHTS[config.lights](sixteenth)
 
     def estimate(self, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
+        """Scale and offset of RGB images in [0, 1], whose sides are multiples of 16."""
         skip0 = self.stem[:2](_with_priors(hazy) if self.config.priors else hazy)
         x = self.stem[2](skip0)  # b quarter h/4 w/4
         skip1 = self.encoder1(x)  # b quarter h/4 w/4

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich.progress import track
 
+from kddn import tables
 from kddn.errors import KddnError
 from kddn.research.data import VALIDATION
 from kddn.research.data.sets.nyu import nyu_cases
@@ -118,4 +119,4 @@ def markdown(results: Sequence[Result]) -> str:
         ]
         for r in results
     ]
-    return reports.page([heads, *rows])
+    return tables.markdown([heads, *rows])

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.progress import track
 
+from kddn import tables
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import Checksums, page, write_table
+from kddn.research.evaluation.reports import Checksums, write_table
 from kddn.research.evaluation.scores import Estimate, Score, Summary, summarize
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry
@@ -141,4 +142,4 @@ def markdown(placings: list[Placing]) -> str:
         ]
         for p in placings
     ]
-    return page([heads, *rows])
+    return tables.markdown([heads, *rows])

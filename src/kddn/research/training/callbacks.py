@@ -26,11 +26,13 @@ class WeightsBeside(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
+        """Write a checkpoint, and the weights beside it."""
         super().save_checkpoint(checkpoint, path, storage_options)
         state, metadata = network_state(checkpoint)
         save_file(state, _beside(path), metadata)
 
     def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint, and the weights beside it."""
         super().remove_checkpoint(path)
         _beside(path).unlink(missing_ok=True)
 
@@ -88,10 +90,12 @@ class CycleAveraging(WeightAveraging):
         """How many weights the average is of."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remember the run, whose progress decides what counts."""
         super().setup(trainer, pl_module, stage)
         self._trainer, self._module = trainer, pl_module
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Whether the weights of a step count: by the phase of the learning rate's cycle."""
         if step_idx is None or step_idx % self.every:
             return False
         assert isinstance(self._module, Training)
@@ -108,9 +112,11 @@ class CycleAveraging(WeightAveraging):
         return mean + (weights - mean) / max(self.count, 1)
 
     def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps, the count among it."""
         return {**super().state_dict(), "count": self.count}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
         super().load_state_dict(state_dict)
         self.count = state_dict["count"]
 
@@ -140,6 +146,7 @@ class SamplePictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        """Keep what became of the first images."""
         if dataloader_idx == 0 and batch_idx < self.count:
             assert isinstance(pl_module, Training)
             panels = {"input": pl_module.sees(batch), "output": outputs, "target": batch.clean}
@@ -148,6 +155,7 @@ class SamplePictures(Callback):
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what was kept as one picture."""
         if self._rows and trainer.log_dir is not None and trainer.is_global_zero:
             folder = Path(trainer.log_dir) / "samples"
             folder.mkdir(parents=True, exist_ok=True)

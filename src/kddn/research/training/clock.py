@@ -31,10 +31,12 @@ class ProcessorTimer(Timer):
         self._began: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
         super().on_train_start(trainer, pl_module)
         self._began = processor_seconds()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock, and keep what it says."""
         self._offset = self.time_elapsed()  # type: ignore[assignment]
         self._began = None
         super().on_train_end(trainer, pl_module)

@@ -105,9 +105,11 @@ class Training(LightningModule):
         """Batches that all devices together have begun, in earlier parts of the run too."""
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser of the network and of what the losses train along."""
         return self.optimization.optimize(self)
 
     def on_train_start(self) -> None:
+        """Start the clocks of the log."""
         self._began, self._begun_at = time.perf_counter(), progress(self.trainer)
         self._cost = processor_seconds if self.device.type == "cpu" else time.perf_counter
         self._cost_before = self._cost()
@@ -116,10 +118,12 @@ class Training(LightningModule):
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
+        """Number the epoch's batches over the whole run."""
         # Batches are numbered over the whole run: a resumed one goes on with the next.
         self.trainer.datamodule.batches.first = self.drawn  # type: ignore[attr-defined]
 
     def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
+        """Set the learning rate by the progress of the run."""
         self.drawn += self.trainer.world_size
         rate = self.optimization.rate(progress(self.trainer))
         for group in self.trainer.optimizers[0].param_groups:
@@ -128,6 +132,7 @@ class Training(LightningModule):
         self.log("lr", rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
+        """Log the speed and the time that is left."""
         self._ends.append(time.perf_counter())
         steps, seconds = len(self._ends) - 1, self._ends[-1] - self._ends[0]
         if steps > 0:
@@ -141,10 +146,12 @@ class Training(LightningModule):
             self.log("minutes left", left / 60, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Have a checkpoint say which network it holds."""
         checkpoint["network"] = describe(self.network)
         checkpoint["batches"] = {"drawn": self.drawn, "a_step": self._batches_a_step()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the first batch that has not been drawn."""
         now = self._batches_a_step()
         # Checkpoints without this are of one device and as many batches a step as now.
         before = checkpoint.get(
@@ -166,6 +173,7 @@ class Training(LightningModule):
         """What of a batch the network gets to see."""
 
     def validation_step(self, batch: Pair, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """What the network makes of a validation batch; its PSNR is logged."""
         of = list(self.trainer.datamodule.validation)[dataloader_idx]  # type: ignore[attr-defined]
         prediction: Tensor = self.network(self.sees(batch))
         score = psnr(prediction, batch.clean).mean()
@@ -206,14 +214,17 @@ class TeacherTraining(Training):
         self.enough = enough
 
     def on_validation_end(self) -> None:
+        """Stop if the teacher is good enough."""
         reached = self.trainer.callback_metrics.get("psnr")
         if self.enough is not None and reached is not None and reached >= self.enough:
             self.trainer.should_stop = True
 
     def sees(self, batch: Pair) -> Tensor:
+        """The clean image."""
         return batch.clean
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        """The reconstruction loss (equation 1)."""
         loss = reconstruction(self.network(self.sees(batch)), batch.clean)
         self.log("loss", loss, prog_bar=True, sync_dist=True)
         return loss
@@ -244,6 +255,7 @@ class StudentTraining(Training):
         self.objective = Objective(self.network, losses or Losses())
 
     def on_fit_start(self) -> None:
+        """See that the data has what the losses need."""
         known = self.trainer.datamodule.has_transmission  # type: ignore[attr-defined]
         if self.objective.needs_transmission and not known:
             raise ModelError(
@@ -252,9 +264,11 @@ class StudentTraining(Training):
             )
 
     def sees(self, batch: Pair) -> Tensor:
+        """The hazy image."""
         return batch.hazy
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
+        """The total loss (equation 2); each of its terms is logged."""
         terms = self.objective(self.network, batch)
         loss = torch.stack(list(terms.values())).sum()
         self.log("loss", loss, prog_bar=True, sync_dist=True)

@@ -86,6 +86,7 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change the weights by their gradients; gives back what the closure does."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

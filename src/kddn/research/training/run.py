@@ -34,6 +34,7 @@ class TrainCLI(LightningCLI):
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what recipes say beside Lightning's own."""
         parser.add_argument(
             "--base",
             type=str | list[str] | None,
@@ -62,10 +63,12 @@ class TrainCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Read options and recipes."""
         # Lightning's own also warns when the process has arguments: here they are another parser's.
         self.config = parser.parse_args(cast(list[str], args))
 
     def before_instantiate_classes(self) -> None:
+        """Check the options, and train a teacher that is missing."""
         config = self.config
         config.base = None  # it has been followed
         missing = [name for name in config.needs if config.get(name) is None]

@@ -24,6 +24,7 @@ class Clear(DataSet):
     """Photographs that training holds back are hazy image and target at once."""
 
     def cases(self, root: Path) -> Iterator[Case]:
+        """Each photograph held back, input and target at once."""
         for path in find_photos(root, "validation"):
             clean = torch.from_numpy(load_clean(path)[None]).float()
             yield Case(self.name, path.stem, path.stem, clean, clean)
@@ -33,6 +34,7 @@ class Graphics(DataSet):
     """Drawn pictures that are hazy image and target at once, the same every time."""
 
     def cases(self, root: Path) -> Iterator[Case]:
+        """Each picture, input and target at once."""
         for kind, draw in KINDS.items():
             for number in range(PICTURES):
                 generator = torch.Generator().manual_seed(_SEED + number)

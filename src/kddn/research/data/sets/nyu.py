@@ -15,6 +15,7 @@ class Nyu(DataSet):
     """Its images are made as they are asked for. In its files, depth takes the place of haze."""
 
     def cases(self, root: Path) -> Iterator[Case]:
+        """The 50 validation scenes, each under SOTS's ten hazes."""
         return nyu_cases(root)
 
 
@@ -22,6 +23,7 @@ class NyuClear(DataSet):
     """Its images are input and target at once."""
 
     def cases(self, root: Path) -> Iterator[Case]:
+        """The 50 validation scenes as they are."""
         for scene in map(str, VALIDATION):
             clean = load_nyu(root, [int(scene)]).clean.float() / 255
             yield Case(self.name, scene, scene, clean, clean)

@@ -88,6 +88,7 @@ class Outdoor(DataSet):
     """Photographs that training holds back, hazed as they are asked for."""
 
     def cases(self, root: Path) -> Iterator[Case]:
+        """Each photograph held back, under three hazes."""
         for photo, rule, pair in outdoor_pairs(root):
             yield Case(self.name, photo, f"{photo}_{rule}", pair.hazy, pair.clean)
 

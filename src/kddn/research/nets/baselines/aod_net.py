@@ -18,6 +18,7 @@ class AODNet(nn.Module):
         self.conv5 = nn.Conv2d(12, 3, 3, padding=1)
 
     def forward(self, hazy: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Remove haze from RGB images in [0, 1], any size: `J = K I - K + 1`."""
         c1 = F.relu(self.conv1(hazy))
         c2 = F.relu(self.conv2(c1))
         c3 = F.relu(self.conv3(torch.cat([c1, c2], 1)))

@@ -32,6 +32,7 @@ class DehazeNet(nn.Module):
         return _same(self.conv_out, x).clamp(0, 1)
 
     def forward(self, hazy: Images) -> Images:
+        """Remove haze from RGB images in [0, 1], any size."""
         t = self.transmission(hazy)
         airlight = _airlight(hazy, t)
         t = guided(gray(hazy), t, radius=50, eps=1e-3).clamp(min=0.01)

@@ -35,6 +35,7 @@ class EPDN(nn.Module):
         self.enhance2 = Enhancer()
 
     def forward(self, hazy: Images) -> Images:
+        """Remove haze from RGB images in [0, 1], any size."""
         size = hazy.shape[-2:]
         fitting = [max(64, round(side / 32) * 32) for side in size]
         x = 2 * hazy - 1
@@ -62,6 +63,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Features with what two convolutions make of them added."""
         out: Tensor = x + self.body(x)
         return out
 
@@ -79,6 +81,7 @@ class Enhancer(nn.Module):
         """In the authors' code, and in their count of parameters; never runs."""
 
     def forward(self, picture: Images, other: Images) -> Images:
+        """The refined picture, in (-1, 1)."""
         x = F.leaky_relu(self.conv1(torch.cat([picture, other], 1)), 0.2)
         x = F.leaky_relu(self.conv2(x), 0.2)
         maps = [

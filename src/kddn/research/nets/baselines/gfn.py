@@ -71,6 +71,7 @@ class Scale(nn.Module):
     def forward(
         self, derived: Float[Tensor, "b 12 h w"], coarser: Float[Tensor, "b 3 h2 w2"] | None
     ) -> Images:
+        """The clear image at this size, from the derived ones and the coarser result."""
         x = derived
         if coarser is not None:
             x = torch.cat([_leaky(self.up(coarser)), derived], 1)
@@ -95,6 +96,7 @@ class GFN(nn.Module):
         self.scale1, self.scale2, self.scale3 = Scale(1), Scale(2), Scale(3)
 
     def forward(self, hazy: Images) -> Images:
+        """Remove haze from RGB images in [0, 1], any size."""
         height, width = hazy.shape[-2:]
         hazy = pad_to_stride(hazy)
         derived = torch.cat(

@@ -22,6 +22,7 @@ class DenseBlock(nn.Module):
         self.join = nn.Conv2d(width + 64, width, 1)
 
     def forward(self, x: Features) -> Features:
+        """Features with what four dense convolutions make of them added."""
         grown = x
         for conv in self.convs:
             grown = torch.cat([grown, F.relu(conv(grown))], 1)
@@ -38,6 +39,7 @@ class Down(nn.Module):
         self.widen = nn.Conv2d(width, 2 * width, 3, padding=1)
 
     def forward(self, x: Features) -> Float[Tensor, "b c2 h2 w2"]:
+        """Features at half of the size, with twice the channels."""
         return F.relu(self.widen(F.relu(self.halve(x))))
 
 
@@ -50,6 +52,7 @@ class Up(nn.Module):
         self.narrow = nn.Conv2d(width, width // 2, 3, padding=1)
 
     def forward(self, x: Features, like: Tensor) -> Float[Tensor, "b c2 h2 w2"]:
+        """Features at the size of `like`, with half of the channels."""
         doubled = self.enlarge(x, output_size=like.shape[-2:])
         return F.relu(self.narrow(F.relu(doubled)))
 
@@ -75,6 +78,7 @@ class Column(nn.Module):
         )
 
     def forward(self, rows: list[Tensor], attention: Float[Tensor, "rows 2 64"]) -> list[Tensor]:
+        """The three rows after this column."""
         rows = (
             [block(x) for block, x in zip(self.along, rows, strict=True)] if self.number else rows
         )
@@ -105,6 +109,7 @@ class GridDehazeNet(nn.Module):
         self.last = nn.Conv2d(16, 3, 3, padding=1)
 
     def forward(self, hazy: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Remove haze from RGB images in [0, 1], any size."""
         rows = [self.enter(self.first(2 * hazy - 1))]
         for column, attention in zip(self.columns, self.attention.unbind(1), strict=True):
             rows = column(rows, attention)

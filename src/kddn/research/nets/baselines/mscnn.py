@@ -26,6 +26,7 @@ class Branch(nn.Module):
         self.conv4 = nn.Conv2d(widths[2], 1, 1)
 
     def forward(self, x: Images, coarse: Maps | None = None) -> Maps:
+        """Transmission in (0, 1), with a coarser estimate in the place of a channel or without."""
         x = self.conv1(x)
         if coarse is not None:
             x = torch.cat([x[:, :-1], coarse], 1)
@@ -50,6 +51,7 @@ class MSCNN(nn.Module):
         self.fine = Branch((6, 5, 10), (7, 5, 3))
 
     def forward(self, hazy: Images) -> Images:
+        """Remove haze from RGB images in [0, 1], any size."""
         height, width = hazy.shape[-2:]
         # The dark channel's patches, 15x15, of each colour by itself.
         airlight = local_minimum(hazy, 15).amax((-2, -1), keepdim=True).clamp(min=1e-3)

@@ -27,6 +27,7 @@ class Proximal(nn.Module):
         self.conv4 = nn.Conv2d(9, 1, 1)
 
     def forward(self, x: Float[Tensor, "b 4 h w"]) -> Maps:
+        """The map that the operator makes of a map and the hazy image."""
         x = pool_and_enlarge(self.conv1(x))
         for conv in (self.conv2, self.conv3):
             x = pool_and_enlarge(conv(normalize(x)))
@@ -50,6 +51,7 @@ class Stage(nn.Module):
         self.tnet = Proximal()
 
     def forward(self, image: Images, clear: Images, t: Maps) -> tuple[Images, Maps]:
+        """The clear image and the transmission after this turn."""
         a = _WEIGHT
         dark = _dark_channel(image, self.window)
         u = a * t * (dark + t - 1) + self.rho * _dark_channel(clear, self.window)
@@ -77,6 +79,7 @@ class PDN(nn.Module):
             self.add_module(f"stage{number}", Stage(rho, window))
 
     def forward(self, hazy: Images) -> Images:
+        """Remove haze from RGB images in [0, 1], any size."""
         height, width = hazy.shape[-2:]
         padded = pad_symmetric(hazy, 0, width % 2, 0, height % 2)
         airlight = _airlight(padded)

@@ -1,0 +1,1 @@
+"""What systems cost beside each other: time, memory, arithmetic, quality, in one run."""
