@@ -16,16 +16,16 @@ import torch
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
+from kddn.research import nets
 from kddn.research.data import BatchConfig, Pair
 from kddn.research.data.batches import draw_windows
 from kddn.research.losses.functions import reconstruction
 from kddn.research.losses.objective import Losses, Objective
-from kddn.research.nets import Student, StudentConfig
 from kddn.research.nets.registry import build
 from kddn.research.training.run import find_recipe, with_bases
 
 RESULTS = Path(__file__).parents[1] / "results"
-WEIGHTS = ("kddn-photo", "kddn-small", "kddn-indoor", "kddn-paper", "kddn-teacher")
+WEIGHTS = ("kddn-photo", "kddn-indoor", "kddn-paper", "kddn-teacher")
 SPEED = 0.1 * 989e12
 STEP = 0.02
 SIDE = 128
@@ -62,7 +62,10 @@ def operations(model: dict[str, Any], stage: str) -> float:
     """Of a training step, for each pixel of an image."""
     network = model["network"]
     if isinstance(network, dict):
-        trained = Student(StudentConfig(**network["init_args"]["config"]))
+        kind = network["class_path"].rpartition(".")[2]
+        trained = getattr(nets, kind)(
+            getattr(nets, f"{kind}Config")(**network["init_args"]["config"])
+        )
     else:
         trained = build(stage, network)
     x = torch.rand(1, 3, SIDE, SIDE)

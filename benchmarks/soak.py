@@ -28,7 +28,7 @@ from kddn.io.metadata import Metadata
 
 PHOTOGRAPH = Path(__file__).parents[1] / "demo" / "aitzgorri.jpg"
 
-MODELS = ("kddn-photo", "kddn-indoor", "kddn-small", "dcp")
+MODELS = ("kddn-photo", "kddn-indoor", "kddn-paper", "dcp")
 
 MOST = 0.03
 """By which memory may grow."""

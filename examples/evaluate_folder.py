@@ -8,6 +8,6 @@ from pathlib import Path
 
 from kddn.research.evaluation.evaluate import evaluate
 
-for row in evaluate({"pairs": Path(sys.argv[1])}, ["dcp", "kddn-small"], full_resolution=False):
+for row in evaluate({"pairs": Path(sys.argv[1])}, ["dcp", "kddn-indoor"], full_resolution=False):
     psnr, ssim = row.figures["psnr"], row.figures["ssim"]
     print(f"{row.system}: {psnr:.2f} dB, SSIM {ssim:.4f}, {row.images} images")

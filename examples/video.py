@@ -15,5 +15,5 @@ def tell(frame: int, frames: int) -> None:
     print(f"\r{frame} of {frames or 'unknown'}", end="")
 
 
-done = dehaze_video(Dehazer("kddn-small"), Path(sys.argv[1]), Path(sys.argv[2]), on_frame=tell)
+done = dehaze_video(Dehazer(), Path(sys.argv[1]), Path(sys.argv[2]), on_frame=tell)
 print(f"\n{done.frames} frames of {done.size[0]}x{done.size[1]}, {done.cuts} cuts")

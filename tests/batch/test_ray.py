@@ -41,7 +41,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]  # Ray's own
 
-WORK = Work(model="kddn-small", working_size=32)
+WORK = Work(model="kddn-indoor", working_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_results_and_rows_are_those_of_one_machine(cluster, folder, tmp_path):
     rows = {row.input: row for row in done(folder, tmp_path / "out")}
     assert [Path(name).name for name in rows if rows[name].status == "failed"] == ["bad.jpg"]
     assert rows[f"{folder}/bad.jpg"].error == f"{folder}/bad.jpg is not a picture in a known format"
-    alone = Dehazer("kddn-small", working_size=32, threads=1)
+    alone = Dehazer("kddn-indoor", working_size=32, threads=1)
     for name in ("a.jpg", "b.png", "deep/a.jpg"):
         expected = alone.file(folder / name, tmp_path / "alone" / name)
         row = rows.pop(f"{folder}/{name}")
@@ -286,7 +286,7 @@ def test_tar_files_stay_tar_files(cluster, tmp_path):
     clear = members_of(tmp_path / "out/a.tar")
     assert list(clear) == ["0.jpg", "0.cls", "1.png"]
     assert clear["0.cls"] == b"7"
-    expected = Dehazer("kddn-small", working_size=32).encoded(members["0.jpg"])
+    expected = Dehazer("kddn-indoor", working_size=32).encoded(members["0.jpg"])
     assert clear["0.jpg"] == expected
     assert rows["0.jpg"].sha256 == hashlib.sha256(expected).hexdigest()
     assert "no tar file, or damaged" in rows["b.tar"].error
@@ -315,7 +315,7 @@ def test_parquet_files_keep_all_but_their_pictures(cluster, tmp_path):
         clear = made.read()
     assert clear.schema.equals(table.schema, check_metadata=True)
     assert clear.select(["label", "key"]) == table.select(["label", "key"])
-    expected = Dehazer("kddn-small", working_size=32).encoded(picture())
+    expected = Dehazer("kddn-indoor", working_size=32).encoded(picture())
     assert clear["image"].to_pylist() == [{"bytes": expected, "path": f"{i}.jpg"} for i in range(3)]
     first, second, third = clear["raw"].to_pylist()
     assert (first, third) == (None, None)
@@ -340,7 +340,7 @@ def test_buckets_are_read_and_written(cluster, folder, tmp_path):
         if not name.startswith(".")
     }
     assert made.keys() == {"a.jpg", "b.png", "deep/a.jpg", "a.tar"}
-    alone = Dehazer("kddn-small", working_size=32)
+    alone = Dehazer("kddn-indoor", working_size=32)
     for name in ("a.jpg", "b.png", "deep/a.jpg"):
         assert made[name] == alone.encoded((folder / name).read_bytes())
     (tmp_path / "a.tar").write_bytes(made["a.tar"])
@@ -367,7 +367,7 @@ def test_a_command_that_was_killed_does_the_rest_when_repeated(tmp_path):
     (tmp_path / "in").mkdir()
     for number in range(250):
         hazy_photograph(60, 40).save(tmp_path / f"in/{number}.jpg")
-    options = ["in", "out", "--model", "kddn-small", "--working-size", "512"]
+    options = ["in", "out", "--model", "kddn-indoor", "--working-size", "512"]
     manifest = tmp_path / "out/.kddn-batch"
     process = kddn(*options, "--workers", "2", cwd=tmp_path)
     try:

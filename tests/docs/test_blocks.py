@@ -95,7 +95,7 @@ def here(stage, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def server():
     """The address of a server."""
-    command = [sys.executable, "-m", "kddn", "serve", "--port", "0", "--model", "kddn-small"]
+    command = [sys.executable, "-m", "kddn", "serve", "--port", "0", "--model", "kddn-indoor"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     yield process.stdout.readline().split()[-1]
     process.terminate()

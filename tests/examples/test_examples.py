@@ -80,7 +80,7 @@ def test_a_video(example, tmp_path):
 
 
 def test_a_server(example, photo):
-    command = [sys.executable, "-m", "kddn", "serve", "--port", "0", "--model", "kddn-small"]
+    command = [sys.executable, "-m", "kddn", "serve", "--port", "0", "--model", "kddn-indoor"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         address = process.stdout.readline().split()[-1]
@@ -108,7 +108,7 @@ def test_a_network_of_ones_own(example, nyu):
 
 def test_a_folder_of_pairs(example, pairs):
     told = example("evaluate_folder", pairs)
-    for system in ("hazy", "dcp full", "kddn-small @320"):
+    for system in ("hazy", "dcp full", "kddn-indoor @448"):
         assert f"{system}: " in told
 
 

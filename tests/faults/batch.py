@@ -70,7 +70,7 @@ class Batch:
         command = [sys.executable, "-m", "kddn", "dehaze", "in", "-o", "out", "--skip-existing"]
         how = {"cwd": self.folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         how |= {"text": True, "preexec_fn": default_interrupts, **options}
-        fast = ["--model", "kddn-small", "--working-size", "64"]
+        fast = ["--model", "kddn-indoor", "--working-size", "64"]
         self.running.append(subprocess.Popen([*command, *fast, *more], **how))
         return self.running[-1]
 

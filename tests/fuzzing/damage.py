@@ -248,7 +248,7 @@ PATHS = (
 
 QUERIES = st.dictionaries(
     st.sampled_from(("model", "format", "strength", "full_resolution", "other")),
-    st.sampled_from(("kddn-small", "png", "jpg", "gif", "1", "0.5", "nan", "inf", "-1", "1e999",
+    st.sampled_from(("kddn-indoor", "png", "jpg", "gif", "1", "0.5", "nan", "inf", "-1", "1e999",
                      "true", "../../etc/passwd", "%00", "")) | st.text(max_size=10),
     max_size=3,
 )  # fmt: skip

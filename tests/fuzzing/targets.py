@@ -25,7 +25,7 @@ PIXELS = 1_000_000
 LONGEST = 1000
 """Characters of an error."""
 
-MODEL = "kddn-small"
+MODEL = "kddn-indoor"
 
 
 @cache

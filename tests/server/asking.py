@@ -2,7 +2,7 @@
 
 from helpers import encoded, hazy_photograph
 
-MODEL = "kddn-small"
+MODEL = "kddn-indoor"
 
 RAW = {"Content-Type": "application/octet-stream"}
 

@@ -341,7 +341,7 @@ def test_the_shaders_pixels_are_the_librarys(page, model, size, strength):
     assert np.abs(clear - expected).max() <= 1
 
 
-@pytest.mark.parametrize("model", ["kddn-photo", "kddn-small", "kddn-indoor", "kddn-paper"])
+@pytest.mark.parametrize("model", ["kddn-photo", "kddn-indoor", "kddn-paper"])
 @pytest.mark.parametrize("gray", [False, True])
 def test_a_map_of_the_page_is_the_runtimes(page, model, gray):
     """By WebAssembly on the one page, over HTTP on the other."""

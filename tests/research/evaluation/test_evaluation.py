@@ -65,9 +65,9 @@ def test_models_of_one_name_are_told_apart(tmp_path):
         save_network(AODNet(), Path(path))
     systems = dict(find_systems([*paths, paths[0]]))
     assert list(systems) == ["hazy", *paths]
-    ours = str(find_model("kddn-small").path)
-    systems = dict(find_systems(["kddn-small", ours], both_paths=False))
-    assert list(systems) == ["hazy", "kddn-small @320", f"{ours} @320"]
+    ours = str(find_model("kddn-indoor").path)
+    systems = dict(find_systems(["kddn-indoor", ours], both_paths=False))
+    assert list(systems) == ["hazy", "kddn-indoor @448", f"{ours} @448"]
     with pytest.raises(ModelError, match="PyTorch has no device 'coreml' here; use auto"):
         dict(find_systems(paths, "coreml"))
 
@@ -295,7 +295,7 @@ def test_full_resolution_can_be_left_out(tmp_path):
     Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
     for asked, systems in ((True, 3), (False, 2)):
         folder = tmp_path / "out" / str(asked)
-        evaluate({"real": tmp_path}, ["kddn-small"], full_resolution=asked, output=folder)
+        evaluate({"real": tmp_path}, ["kddn-indoor"], full_resolution=asked, output=folder)
         assert len((folder / "no-reference.csv").read_text().splitlines()) == 1 + systems
 
 
