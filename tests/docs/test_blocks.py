@@ -57,6 +57,7 @@ tests/research/training holds them against the weights."""
 ELSEWHERE = {
     "reproduce": "tests/research/paper trains every row and draws every figure on little data",
     "bench": "tests/bench measures every kind of system",
+    "batch": "starts a cluster, or needs a store; tests/batch/test_ray.py",
     "serve": "runs until it is stopped; tests/server",
     "dehaze --watch": "runs until it is stopped; tests/batch",
 }

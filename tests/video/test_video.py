@@ -274,7 +274,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path, dehazer):
     source, picture = tmp_path / "video.mp4", tmp_path / "one.png"
     video(source, shots(60))
     Image.fromarray(next(shots(1))).save(picture)
-    jobs = [Job(path, tmp_path / f"out/{path.name}") for path in (source, picture)]
+    jobs = [Job(path, tmp_path / f"out/{path.name}") for path in (picture, source)]
     picture_is_done = threading.Event()
     patient = Settings(on_frame=lambda *_: picture_is_done.wait(60) and None)
     rows = run(dehazer, jobs, patient, threads=2)
