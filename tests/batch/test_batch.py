@@ -448,6 +448,8 @@ def test_settings_change_the_result(folder):
     }.items():
         assert kddn("b.png", "-o", f"{name}.png", *options, cwd=folder).returncode == 0
         results[name] = pixels(folder / f"{name}.png")
+    full = results.pop("full")
+    assert (full == results["plain"]).all()  # the picture is smaller than the working size
     assert len({result.tobytes() for result in results.values()}) == len(results)
     hazy = pixels(folder / "b.png")
     changes = [np.abs(results[name] - hazy).mean() for name in ("half", "plain", "more")]
