@@ -543,7 +543,7 @@ def test_the_cores_are_shared_between_the_pictures(folder, monkeypatch, argument
 
 def test_a_network_runs_in_as_many_threads_as_asked_for():
     for dehazer in (Dehazer(threads=1), pickle.loads(pickle.dumps(Dehazer(threads=1)))):
-        session = dehazer._estimator.remove_haze.__self__._session
+        session = dehazer._estimator._network._session
         assert session.get_session_options().intra_op_num_threads == 1
 
 

@@ -57,7 +57,7 @@ tests/research/training holds them against the weights."""
 ELSEWHERE = {
     "reproduce": "tests/research/paper trains every row and draws every figure on little data",
     "bench": "tests/bench measures every kind of system",
-    "batch": "starts a cluster, or needs a store; tests/batch/test_ray.py",
+    "batch": "starts a cluster, or needs a store; tests/batch",
     "serve": "runs until it is stopped; tests/server",
     "dehaze --watch": "runs until it is stopped; tests/batch",
 }
@@ -245,10 +245,22 @@ def check_python(asked):
     ast.parse((ROOT / asked[1]).read_text())
 
 
+def check_launched(asked):
+    parse(asked[asked.index("kddn") + 1 :])
+
+
+def check_ray(asked):
+    assert asked[1] == "start"
+    assert all(word.startswith(("--head", "--address=")) for word in asked[2:])
+
+
 CHECKED = {
     "pip": check_pip,  # installs; the extras are there
     "make": check_make,  # installs; the targets are there
     "docker": check_docker,  # needs a daemon; what it is given is what `kddn serve` takes
+    "ray": check_ray,  # starts a cluster; tests/batch
+    "torchrun": check_launched,  # needs several GPUs; tests/research/training/test_devices.py
+    "srun": check_launched,
     "python": check_python,  # examples have tests of their own; benchmarks take hours
 }
 """What is not run, and what of it is checked."""

@@ -237,11 +237,14 @@ def test_weights_come_back_as_they_were(tmp_path, network):
 
 
 def test_unreadable_weights_are_named(tmp_path):
-    for name in ("no.safetensors", "no.ckpt"):
+    for name, told in {
+        "no.safetensors": "is not a readable",
+        "no.ckpt": "is no checkpoint",
+    }.items():
         with pytest.raises(ModelError, match=f"{name} does not exist"):
             load_network(tmp_path / name)
         (tmp_path / name).write_bytes(b"nothing")
-        with pytest.raises(ModelError, match=f"{name} is not a readable"):
+        with pytest.raises(ModelError, match=f"{name} {told}"):
             load_network(tmp_path / name)
 
 
