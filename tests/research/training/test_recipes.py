@@ -10,7 +10,7 @@ import yaml
 
 from helpers import tiny, vgg_files
 from kddn.errors import DataError, KddnError, ModelError
-from kddn.research.nets import UNet
+from kddn.research.nets import Student, StudentConfig, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.registry import build, describe, rebuild
