@@ -7,6 +7,9 @@ ort.env.wasm.wasmPaths = new URL("./onnxruntime/", import.meta.url).href;
 ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
 ort.env.logLevel = "error";
 
+// Models also keep weights as training had them, which the engine need not tell that it leaves out.
+const QUIET = { logSeverityLevel: 3 };
+
 const sessions = new Map();
 
 self.onmessage = async ({ data: { number, url, output, small } }) => {
@@ -19,7 +22,7 @@ self.onmessage = async ({ data: { number, url, output, small } }) => {
 };
 
 function session(url) {
-  if (!sessions.has(url)) sessions.set(url, ort.InferenceSession.create(url));
+  if (!sessions.has(url)) sessions.set(url, ort.InferenceSession.create(url, QUIET));
   return sessions.get(url);
 }
 
