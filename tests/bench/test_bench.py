@@ -243,7 +243,7 @@ def test_the_command_writes_what_it_measured(bench, tmp_path):
 
 @pytest.mark.slow
 def test_memory_beyond_the_limit_is_a_row_not_the_end(monkeypatch):
-    monkeypatch.setattr(run, "half_of_memory", lambda: 400 << 20)
+    monkeypatch.setattr(run, "memory", lambda: 800 << 20)
     (only,) = list(run.measure([System("compared", "gfn", "torch")], [2.0], Limits()))[:1]
     assert (only.found, only.note) == (None, "out of memory")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kddn.bench.report import Quality, common_size, ratio, reference
+from kddn.bench.report import Quality, as_used, common_size, data_sets, ratio, reference
 from kddn.bench.run import Row
 
 _MARKS = {"model": "o", "prior": "s", "compared": "^"}
@@ -18,7 +18,7 @@ def draw(path: Path, rows: Sequence[Row], quality: Quality) -> None:
     Time is of pictures of the largest size that all could be measured at, decoding and encoding
     among it.
     """
-    data = list(dict.fromkeys(name for figures in quality.values() for name in figures))
+    data = data_sets(quality)
     figure = Figure(figsize=(5 * len(data), 4), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(data), squeeze=False)[0], data, strict=True):
         _panel(axes, rows, {system: figures[name] for system, figures in quality.items()}, name)
@@ -26,11 +26,9 @@ def draw(path: Path, rows: Sequence[Row], quality: Quality) -> None:
 
 
 def _panel(axes: Axes, rows: Sequence[Row], psnr: dict[str, float], data: str) -> None:
-    size, engine = common_size(rows), reference(rows).engine
-    for row in rows:
-        as_used = row.system.kind != "model" or row.system.engine == engine
+    for row in as_used(rows):
         times = ratio(rows, row, "seconds")
-        if row.megapixels != size or not as_used or row.system.name not in psnr or times is None:
+        if row.system.name not in psnr or times is None:
             continue
         place = times, psnr[row.system.name]
         (mark,) = axes.plot(*place, _MARKS[row.system.kind])
@@ -45,7 +43,7 @@ def _panel(axes: Axes, rows: Sequence[Row], psnr: dict[str, float], data: str) -
     axes.axhline(psnr["hazy"], color="gray", ls=":", lw=1)
     axes.set(
         xscale="log",
-        xlabel=f"time for {size:g} megapixels, {reference(rows).name} = 1",
+        xlabel=f"time for {common_size(rows):g} megapixels, {reference(rows).name} = 1",
         ylabel="PSNR, dB",
         title=data,
     )

@@ -3,12 +3,7 @@
 import csv
 import json
 import platform
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +11,7 @@ from kddn.bench.run import NetworkRow, Row
 from kddn.bench.tasks import System
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT, find_model
+from kddn.records import how_made
 from kddn.tables import markdown
 
 Quality = Mapping[str, Mapping[str, float]]
@@ -112,13 +108,11 @@ def network_table(networks: Sequence[NetworkRow]) -> str:
 def summary_table(rows: Sequence[Row], networks: Sequence[NetworkRow], quality: Quality) -> str:
     """A row a system, in the engine that its users have: quality, time, memory, arithmetic."""
     size = common_size(rows)
-    data = list(dict.fromkeys(name for figures in quality.values() for name in figures))
+    data = data_sets(quality)
     gflop = {row.system: row.found.gflop for row in networks if row.found}
     heads = [*(f"PSNR, {name}" for name in data), f"time, {size:g} Mpx", "memory", "GFLOP"]
     table = [["system", *heads]]
-    for row in rows:
-        if row.megapixels != size or row.system not in _as_used(rows):
-            continue
+    for row in as_used(rows):
         psnr = [quality.get(row.system.name, {}).get(name) for name in data]
         cost = [_times(ratio(rows, row, figure)) for figure in ("seconds", "peak")]
         flops = gflop.get(row.system)
@@ -140,10 +134,19 @@ def common_size(rows: Sequence[Row]) -> float:
     return max(whole, default=min(sizes))
 
 
-def _as_used(rows: Sequence[Row]) -> list[System]:
-    """Models in the reference's engine, and all that is no model."""
-    engine = reference(rows).engine
-    return [row.system for row in rows if row.system.kind != "model" or row.system.engine == engine]
+def as_used(rows: Sequence[Row]) -> list[Row]:
+    """At that size, models in the reference's engine, and all that is no model."""
+    size, engine = common_size(rows), reference(rows).engine
+    return [
+        row
+        for row in rows
+        if row.megapixels == size and (row.system.kind != "model" or row.system.engine == engine)
+    ]
+
+
+def data_sets(quality: Quality) -> list[str]:
+    """Names of the data sets that quality was measured on."""
+    return list(dict.fromkeys(name for figures in quality.values() for name in figures))
 
 
 def _times(value: float | None) -> str:
@@ -199,11 +202,8 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _record(rows: Sequence[Row]) -> dict[str, Any]:
     models = {row.system.name for row in rows if row.system.kind == "model"}
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {cpu_count()} processors",
+        **how_made(_PACKAGES),
         "processor": _processor(),
-        "versions": {"python": platform.python_version()} | _versions(),
         "models": {name: find_model(name).sha256 for name in sorted(models)},
     }
 
@@ -215,16 +215,6 @@ def _processor() -> str:
         return platform.processor()
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor())
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def check_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Systems beside each other, each measurement in a process of its own."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kddn.batch.machine import memory
 from kddn.bench.engines import installed
 from kddn.bench.pictures import hazy_jpeg
 from kddn.bench.tasks import FLOOR, Limits, Measured, Network, System
@@ -94,7 +94,7 @@ def measure(
         sizes: Of the pictures, in megapixels.
         limits: Of each measurement; its memory is half of the machine's unless it says.
     """
-    limits = limits if limits.memory else replace(limits, memory=half_of_memory())
+    limits = limits if limits.memory else replace(limits, memory=memory() // 2)
     with tempfile.TemporaryDirectory() as folder:
         pictures = {size: Path(folder, f"{size:g}.jpg") for size in sorted(sizes)}
         for size, path in pictures.items():
@@ -184,11 +184,3 @@ def _cause(done: subprocess.CompletedProcess[str]) -> str:
         return "out of memory"
     lines = done.stderr.strip().splitlines()
     return lines[-1] if lines else f"stopped with status {done.returncode}"
-
-
-def half_of_memory() -> int | None:
-    """Half of the bytes that the machine has, where it says."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (ValueError, AttributeError):
-        return None

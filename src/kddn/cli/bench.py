@@ -39,8 +39,7 @@ def bench(
 
     Every system makes the same drawn pictures clear, from the bytes of a JPEG to those of another,
     each in a process of its own, beside decoding and encoding alone. With kddn[train], the systems
-    that the paper compares with are there too.  What is stopped leaves what
-    it measured.
+    that the paper compares with are there too. What is stopped leaves what it measured.
 
     Args:
         size: Megapixels of a picture; may be given several times. 0.3, 2, 12 and 48 by default.

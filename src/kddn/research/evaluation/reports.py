@@ -3,15 +3,9 @@
 import csv
 import hashlib
 import json
-import platform
-import shlex
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
-from datetime import UTC, datetime
-from importlib.metadata import version
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +14,7 @@ from rich import print as show
 from rich.console import Console
 from rich.table import Table
 
-from kddn import tables
+from kddn import records, tables
 from kddn.inference.models import find_model
 from kddn.research.data.sets import Case
 from kddn.research.evaluation.scores import NoReference, Score, Summary
@@ -209,10 +203,7 @@ _PACKAGES = ("kddn", "torch", "torchmetrics", "numpy", "pillow", "onnxruntime")
 def write_record(path: Path, models: Sequence[str], checksums: Checksums) -> None:
     """Write how an evaluation was made: command, versions, machine, and checksums."""
     record = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {cpu_count()} processors",
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        **records.how_made(_PACKAGES),
         "models": {name: _checksum(name) for name in models},
         "data": checksums.record(),
     }
