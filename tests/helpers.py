@@ -37,6 +37,18 @@ def with_subtitles(path, lines, *, title="", chapters=()):
     return made
 
 
+def small_video(path: Path) -> None:
+    """Three frames of 96x64."""
+    with av.open(str(path), "w") as video:
+        stream = video.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(3):
+            frame = av.VideoFrame.from_image(hazy_photograph(96, 64))
+            frame.pts = index
+            video.mux(stream.encode(frame))
+        video.mux(stream.encode(None))
+
+
 def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
     """A picture as a file in memory."""
     buffer = io.BytesIO()

@@ -234,10 +234,8 @@ class Dehazer:
         output = output or path.with_stem(path.stem + SUFFIX)
         file_format = files.format_of(output)
         writing.check_free(output, overwrite=overwrite)
-        before = path.stat() if output == path and path.exists() else None
-        done = self._make(path, file_format, strength, full_resolution)
-        if before is not None:
-            writing.check_unchanged(path, before)
+        with writing.unchanged(path, output):
+            done = self._make(path, file_format, strength, full_resolution)
         writing.write(done.content, output, overwrite=overwrite, like=path)
         sha256 = hashlib.sha256(done.content).hexdigest()
         return FileResult(output, done.size, done.haze, sha256, done.lost)

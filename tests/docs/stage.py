@@ -4,13 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from helpers import hazy_photograph
+from helpers import hazy_photograph, small_video
 from kddn.research.export import export
 from kddn.research.nets import Student, StudentConfig
 from kddn.research.nets.baselines import BASELINES
@@ -23,7 +22,7 @@ TINY = StudentConfig(width=8, groups=3, blocks=1, global_residual=True)
 def set_up(folder: Path, nyu: Path) -> None:
     """Fill a folder."""
     _pictures(folder)
-    _video(folder / "video.mp4")
+    small_video(folder / "video.mp4")
     for name in ("path/to/pairs", "path/to/other/pairs"):
         _pairs(folder / name)
     _o_haze(folder / "path/to/O-HAZE")
@@ -50,17 +49,6 @@ def _pictures(folder: Path) -> None:
     os.utime(folder / "list.txt", (0, 0))  # older than any picture
     (folder / "inbox").mkdir()
     (folder / "out").mkdir()
-
-
-def _video(path: Path) -> None:
-    with av.open(str(path), "w") as video:
-        stream = video.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for index in range(3):
-            frame = av.VideoFrame.from_image(hazy_photograph(96, 64))
-            frame.pts = index
-            video.mux(stream.encode(frame))
-        video.mux(stream.encode(None))
 
 
 def _pair(hazy: Path, clear: Path, size: tuple[int, int]) -> None:

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import av
 import jaxtyping
 import nbformat
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from helpers import hazy_photograph
+from helpers import hazy_photograph, small_video
 
 pytestmark = pytest.mark.slow
 
@@ -67,14 +66,7 @@ def test_a_folder_with_a_bad_file(example, photo, tmp_path):
 
 
 def test_a_video(example, tmp_path):
-    with av.open(str(tmp_path / "video.mp4"), "w") as video:
-        stream = video.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for index in range(3):
-            frame = av.VideoFrame.from_image(hazy_photograph(96, 64))
-            frame.pts = index
-            video.mux(stream.encode(frame))
-        video.mux(stream.encode(None))
+    small_video(tmp_path / "video.mp4")
     assert "3 frames of 96x64" in example("video", tmp_path / "video.mp4", tmp_path / "clear.mp4")
     assert (tmp_path / "clear.mp4").is_file()
 

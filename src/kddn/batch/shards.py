@@ -26,11 +26,12 @@ def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
     Raises:
         KddnError: If it cannot be read.
     """
+    endings = files.readable_endings()
     try:
         with tarfile.open(source) as inside, tarfile.open(output, "w") as outside:
             for member in inside:
                 content = inside.extractfile(member) if member.isfile() else None
-                if content is None or Path(member.name).suffix.lower() not in endings():
+                if content is None or Path(member.name).suffix.lower() not in endings:
                     outside.addfile(member, content)
                     continue
                 row, clear = remove(content.read(), member.name)
@@ -40,11 +41,6 @@ def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
                     outside.addfile(member, io.BytesIO(clear))
     except (tarfile.TarError, EOFError) as error:
         raise KddnError(f"{source} is no tar file, or damaged ({error})") from error
-
-
-def endings() -> set[str]:
-    """Of the members of tar files that are pictures."""
-    return files.readable_endings()
 
 
 def dehaze_parquet(source: Path, output: Path, remove: Remove) -> Iterator[Row]:

@@ -14,11 +14,10 @@ from rich.text import Text
 from kddn.batch.run import Row
 from kddn.cli import as_flags
 from kddn.cli._libraries import hush_libraries, optional
+from kddn.cli._options import AT_LEAST_ONE, Flag
 from kddn.dehazer import MAXIMUM_STRENGTH
 from kddn.inference.models import DEFAULT, find_model
 from kddn.io.limits import MAXIMUM_PIXELS
-
-Flag = Parameter(negative=())
 
 
 def batch(
@@ -27,17 +26,17 @@ def batch(
     /,
     *,
     strength: Annotated[float, Parameter(validator=Number(gte=0, lte=MAXIMUM_STRENGTH))] = 1.0,
-    working_size: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    full_resolution: Annotated[bool, Flag] = False,
-    max_pixels: Annotated[int, Parameter(validator=Number(gte=1))] = MAXIMUM_PIXELS,
+    working_size: Annotated[int | None, AT_LEAST_ONE] = None,
+    full_resolution: Flag = False,
+    max_pixels: Annotated[int, AT_LEAST_ONE] = MAXIMUM_PIXELS,
     model: str = DEFAULT,
     device: str = "auto",
-    overwrite: Annotated[bool, Flag] = False,
+    overwrite: Flag = False,
     address: str | None = None,
-    workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    cpus: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    workers: Annotated[int | None, AT_LEAST_ONE] = None,
+    cpus: Annotated[int, AT_LEAST_ONE] = 1,
     gpus: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
-    json: Annotated[bool, Flag] = False,
+    json: Flag = False,
 ) -> None:
     """Remove haze from millions of pictures on many machines (pip install 'kddn[cluster]').
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 from rich import print as show
 from rich.console import Console
 from rich.progress import track
@@ -14,10 +13,8 @@ from kddn.bench import report
 from kddn.bench.run import NetworkRow, Row, choose, measure
 from kddn.bench.tasks import Limits
 from kddn.cli._libraries import optional
+from kddn.cli._options import POSITIVE, Several
 from kddn.cli._research import named_paths
-
-Several = Parameter(negative=())
-Positive = Parameter(validator=Number(gt=0))
 
 SIZES = (0.3, 2.0, 12.0, 48.0)
 """Megapixels."""
@@ -25,14 +22,14 @@ SIZES = (0.3, 2.0, 12.0, 48.0)
 
 def bench(
     *,
-    size: Annotated[list[float] | None, Several, Positive] = None,
-    model: Annotated[list[str] | None, Several] = None,
-    engine: Annotated[list[str] | None, Several] = None,
-    weights: Annotated[list[str] | None, Several] = None,
-    data: Annotated[list[str] | None, Several] = None,
-    every: Annotated[int, Positive] = 27,
-    repeats: Annotated[int, Positive] = 3,
-    seconds: Annotated[float, Positive] = 20.0,
+    size: Annotated[list[float] | None, Parameter(negative=()), POSITIVE] = None,
+    model: Several = None,
+    engine: Several = None,
+    weights: Several = None,
+    data: Several = None,
+    every: Annotated[int, POSITIVE] = 27,
+    repeats: Annotated[int, POSITIVE] = 3,
+    seconds: Annotated[float, POSITIVE] = 20.0,
     output: Path = Path("runs/bench"),
 ) -> None:
     """Measure what systems cost beside each other on this machine: time, memory, arithmetic.

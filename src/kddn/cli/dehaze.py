@@ -19,38 +19,37 @@ from kddn.batch.plan import COMPARED, Destination, Job, find, read_manifest
 from kddn.batch.run import Row, Settings, run
 from kddn.cli import PIPE, as_flags
 from kddn.cli._libraries import hush_libraries
+from kddn.cli._options import AT_LEAST_ONE, Flag, Several
 from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT
 from kddn.io.limits import MAXIMUM_PIXELS
 from kddn.video.dehaze import is_video
 
-Flag = Parameter(negative=())
-
 
 def dehaze(
-    pictures: Annotated[list[str] | None, Flag] = None,
+    pictures: Several = None,
     /,
     *,
     output: Annotated[str | None, Parameter(alias="-o")] = None,
     suffix: str = SUFFIX,
     format: str | None = None,
-    in_place: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    skip_existing: Annotated[bool, Flag] = False,
+    in_place: Flag = False,
+    overwrite: Flag = False,
+    skip_existing: Flag = False,
     recursive: Annotated[bool, Parameter(alias="-r", negative=())] = False,
     manifest: Path | None = None,
     watch: Path | None = None,
     strength: Annotated[float, Parameter(validator=Number(gte=0, lte=MAXIMUM_STRENGTH))] = 1.0,
-    working_size: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    full_resolution: Annotated[bool, Flag] = False,
-    max_pixels: Annotated[int, Parameter(validator=Number(gte=1))] = MAXIMUM_PIXELS,
+    working_size: Annotated[int | None, AT_LEAST_ONE] = None,
+    full_resolution: Flag = False,
+    max_pixels: Annotated[int, AT_LEAST_ONE] = MAXIMUM_PIXELS,
     model: str = DEFAULT,
     device: str = "auto",
-    jobs: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
-    compare: Annotated[bool, Flag] = False,
+    jobs: Annotated[int | None, AT_LEAST_ONE] = None,
+    compare: Flag = False,
     report: Path | None = None,
-    json: Annotated[bool, Flag] = False,
+    json: Flag = False,
     quiet: Annotated[bool, Parameter(alias="-q", negative=())] = False,
 ) -> None:
     """Remove haze from pictures and videos.

@@ -1,21 +1,19 @@
 """`kddn evaluate`."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from kddn.cli._options import Several
 from kddn.cli._research import named_paths, research
 from kddn.inference.models import DEFAULT
 
 
 def evaluate(
     *,
-    data: Annotated[list[str], Parameter(negative=())] | None = None,
+    data: Several = None,
     root: Path | None = None,
-    model: Annotated[list[str], Parameter(negative=())] | None = None,
-    protocol: Annotated[list[str], Parameter(negative=())] | None = None,
-    metric: Annotated[list[str], Parameter(negative=())] | None = None,
+    model: Several = None,
+    protocol: Several = None,
+    metric: Several = None,
     vgg: Path | None = None,
     output: Path | None = None,
     images: int | None = None,

@@ -1,10 +1,8 @@
 """`kddn export`."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from kddn.cli._options import Flag
 from kddn.cli._research import research
 
 
@@ -17,8 +15,8 @@ def export(
     summary: str,
     trained_on: str = "",
     licence: str = "",
-    half: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    half: Flag = False,
+    overwrite: Flag = False,
 ) -> None:
     """Write trained weights as a model to dehaze with: ONNX and its card.
 

@@ -1,10 +1,8 @@
 """`kddn import`."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from kddn.cli._options import Flag
 from kddn.cli._research import research
 from kddn.errors import ModelError
 
@@ -15,7 +13,7 @@ def import_weights(
     /,
     *,
     network: str | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Flag = False,
 ) -> None:
     """Write weights that another project saved as a file that every command here takes.
 

@@ -1,10 +1,9 @@
 """`kddn reproduce`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-
+from kddn.cli._options import Several
 from kddn.cli._research import named_paths, research
 
 
@@ -26,23 +25,23 @@ def reproduce(
     /,
     *,
     root: Path | None = None,
-    data: Annotated[list[str], Parameter(negative=())] | None = None,
-    weights: Annotated[list[str], Parameter(negative=())] | None = None,
-    model: Annotated[list[str], Parameter(negative=())] | None = None,
-    logs: Annotated[list[str], Parameter(negative=())] | None = None,
+    data: Several = None,
+    weights: Several = None,
+    model: Several = None,
+    logs: Several = None,
     against: Literal["step", "minutes"] = "step",
     output: Path | None = None,
     seeds: int = 1,
     network: str = "paper",
     budget: float = 1.0,
-    config: Annotated[list[str], Parameter(negative=())] | None = None,
+    config: Several = None,
     teacher: Path | None = None,
     mid_teacher: Path | None = None,
     vgg: Path | None = None,
     scale: float = 1.0,
     scenes: int = 50,
     images: int | None = None,
-    image: Annotated[list[str], Parameter(negative=())] | None = None,
+    image: Several = None,
 ) -> None:
     """Make one of the paper's tables or figures again.
 

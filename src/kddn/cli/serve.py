@@ -7,27 +7,25 @@ from cyclopts.validators import Number
 from rich import print as show
 
 from kddn.cli._libraries import hush_libraries, optional
-
-Positive = Parameter(validator=Number(gt=0))
-Several = Parameter(negative=())
+from kddn.cli._options import POSITIVE, Several
 
 
 def serve(
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8000,
-    model: Annotated[list[str] | None, Several] = None,
+    model: Several = None,
     device: str = "auto",
-    jobs: Annotated[int, Positive] = 2,
+    jobs: Annotated[int, POSITIVE] = 2,
     queue: Annotated[int, Parameter(validator=Number(gte=0))] = 16,
-    seconds: Annotated[float, Positive] = 60.0,
-    receive_seconds: Annotated[float, Positive] = 60.0,
-    max_bytes: Annotated[int, Positive] = 64 << 20,
-    max_bytes_held: Annotated[int, Positive] = 512 << 20,
-    max_pixels: Annotated[int, Positive] = 100_000_000,
+    seconds: Annotated[float, POSITIVE] = 60.0,
+    receive_seconds: Annotated[float, POSITIVE] = 60.0,
+    max_bytes: Annotated[int, POSITIVE] = 64 << 20,
+    max_bytes_held: Annotated[int, POSITIVE] = 512 << 20,
+    max_pixels: Annotated[int, POSITIVE] = 100_000_000,
     api_key: Annotated[str | None, Parameter(env_var="KDDN_API_KEY")] = None,
-    hosts: Annotated[list[str] | None, Several] = None,
-    origins: Annotated[list[str] | None, Several] = None,
+    hosts: Several = None,
+    origins: Several = None,
 ) -> None:
     """Serve a page that removes haze, and an interface for programs.
 

@@ -88,18 +88,29 @@ def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterat
             unfinished.unlink()
 
 
-def check_unchanged(path: Path, since: os.stat_result) -> None:
-    """See that a file is still the one that was read, before its result takes its place.
+@contextlib.contextmanager
+def unchanged(path: Path, output: Path) -> Iterator[None]:
+    """While a result is made that takes its source's place, see that the source stays what it was.
+
+    Args:
+        path: What is read.
+        output: Where the result goes; elsewhere, nothing is checked.
 
     Raises:
-        ImageError: If not.
+        ImageError: At the end, if it has changed.
     """
-    now = path.stat() if path.exists() else None
-    if now is None or any(getattr(now, name) != getattr(since, name) for name in _IDENTITY):
+    before = _identity(path) if output == path else None
+    yield
+    if before is not None and _identity(path) != before:
         raise ImageError(f"{path} has changed meanwhile, and is left as it is; do it again")
 
 
-_IDENTITY = ("st_ino", "st_size", "st_mtime_ns")
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from another in its place; None where there is none."""
+    if not path.exists():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _make_like(path: Path, like: Path | None) -> None:

@@ -103,17 +103,15 @@ def dehaze_video(
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
     try:
-        before = source.stat() if output == source else None
         with (
             writing.new_file(output, overwrite=overwrite, like=source) as part,
+            writing.unchanged(source, output),
             av.open(str(source)) as video,
         ):
             with transcode.open_result(part, output, dict(video.metadata)) as result:
                 made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
                 done = made.write(output, on_frame)
             done.sha256 = _sha256(part)
-            if before is not None:
-                writing.check_unchanged(source, before)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{source} cannot be done ({error}); see that it is whole, or try the format mkv"

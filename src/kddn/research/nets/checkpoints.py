@@ -1,7 +1,8 @@
 """Networks in files: safetensors whose metadata says what was built, checkpoints, and ONNX."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,16 @@ def _find_baseline(state: dict[str, Tensor]) -> nn.Module | None:
     """The compared system that has tensors of just these names and shapes."""
     shapes = {name: tensor.shape for name, tensor in state.items()}
     for baseline in BASELINES.values():
-        with torch.device("meta"):
-            wanted = {name: tensor.shape for name, tensor in baseline().state_dict().items()}
-        if wanted == shapes:
+        if {name: tensor.shape for name, tensor in wanted_tensors(baseline).items()} == shapes:
             return baseline()
     return None
+
+
+@cache
+def wanted_tensors(network: Callable[..., nn.Module], *config: object) -> dict[str, Tensor]:
+    """Those that a network has, without their values: for names and shapes."""
+    with torch.device("meta"):
+        return network(*config).state_dict()
 
 
 def _without_denormals(weights: Tensor) -> Tensor:

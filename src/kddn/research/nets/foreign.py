@@ -1,16 +1,14 @@
 """Weights that other projects saved, as networks of ours."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.research.nets import pickles
-from kddn.research.nets.checkpoints import first_difference, read_weights
+from kddn.research.nets.checkpoints import first_difference, read_weights, wanted_tensors
 from kddn.research.nets.registry import ARCHITECTURES, Architecture
 
 _AUTHORS_TEACHER = {
@@ -51,7 +49,7 @@ def load_foreign(path: Path, network: str | None = None) -> nn.Module:
     read = _read(path)
     states = (read, _without_prefix(read), _renamed(_without_prefix(read)))
     wanted = {
-        name: _tensors(architecture.network, *([] if config is None else [config]))
+        name: wanted_tensors(architecture.network, *([] if config is None else [config]))
         for name, (architecture, config) in asked.items()
     }
     state, name = max(
@@ -66,13 +64,6 @@ def load_foreign(path: Path, network: str | None = None) -> nn.Module:
     built = architecture.build(config)
     built.load_state_dict(state)
     return built.eval()
-
-
-@cache
-def _tensors(network: Callable[..., nn.Module], *config: object) -> dict[str, Tensor]:
-    """Those of a network, without their values."""
-    with torch.device("meta"):
-        return network(*config).state_dict()
 
 
 def _shared(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> int:
