@@ -4,6 +4,8 @@ All take hazy RGB in [0, 1], `b 3 h w` of any size, and give the clear picture, 
 are not clamped. Released weights load under their own key names.
 """
 
+from collections.abc import Callable
+
 from torch import nn
 
 from kddn.research.nets.baselines.aod_net import AODNet
@@ -15,7 +17,7 @@ from kddn.research.nets.baselines.mscnn import MSCNN
 from kddn.research.nets.baselines.pdn import PDN
 from kddn.research.nets.registry import Architecture, add
 
-BASELINES: dict[str, type[nn.Module]] = {
+BASELINES: dict[str, Callable[[], nn.Module]] = {
     "aod-net": AODNet,
     "dehazenet": DehazeNet,
     "epdn": EPDN,
