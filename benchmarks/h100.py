@@ -21,7 +21,7 @@ from kddn.research.data import BatchConfig, Pair
 from kddn.research.data.batches import draw_windows
 from kddn.research.losses.functions import reconstruction
 from kddn.research.losses.objective import Losses, Objective
-from kddn.research.nets.registry import build
+from kddn.research.nets.registry import Role, build
 from kddn.research.training.run import find_recipe, with_bases
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -49,16 +49,16 @@ def recipe(name: str) -> dict[str, Any]:
 
 def pixels(batch: dict[str, Any], size: tuple[int, int]) -> float:
     """Mean number of an image's pixels that a network sees."""
-    config = BatchConfig(**{key: tuple(v) if key == "scales" else v for key, v in batch.items()})
+    config = BatchConfig(**batch | {"scales": tuple(batch.get("scales", (1.0, 1.0)))})
     generator = torch.Generator().manual_seed(0)
-    seen = []
+    seen: list[float] = []
     for _ in range(200):
         scale, ((rows, columns),) = draw_windows(config, [size], generator)
         seen.append((rows.stop - rows.start) * (columns.stop - columns.start) * scale**2)
     return sum(seen) / len(seen)
 
 
-def operations(model: dict[str, Any], stage: str) -> float:
+def operations(model: dict[str, Any], stage: Role) -> float:
     """Of a training step, for each pixel of an image."""
     network = model["network"]
     if isinstance(network, dict):
@@ -81,13 +81,13 @@ def operations(model: dict[str, Any], stage: str) -> float:
             terms = objective(trained, Pair(x, x, x[:, :1]))
             loss = torch.stack(list(terms.values())).sum()
         loss.backward()
-    return counter.get_total_flops() / SIDE**2
+    return float(counter.get_total_flops()) / SIDE**2
 
 
 def had(name: str) -> tuple[int, float, float]:
     """Steps and images that weights were trained for, and operations."""
     in_all, images, done = 0, 0.0, 0.0
-    stage = "teacher" if name == "kddn-teacher" else "student"
+    stage: Role = "teacher" if name == "kddn-teacher" else "student"
     for log in sorted((RESULTS / name).glob("training-[0-9].csv")):
         says = recipe(f"{name}-{log.stem[-1]}")
         with log.open() as file:

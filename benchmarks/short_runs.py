@@ -19,9 +19,10 @@ from pathlib import Path
 from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.evaluation import settings
 from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import page, write_rows
+from kddn.research.evaluation.reports import write_rows
 from kddn.research.evaluation.scores import Estimate, Score
 from kddn.research.training.run import train_once
+from kddn.tables import markdown
 
 _IMITATE = {"imitation": 1.0, "density": "transmission"}
 
@@ -193,7 +194,7 @@ def main(
     heads = ["change", "PSNR, dB (95%)", "of each seed", "gain, dB (95%)"]
     cells = [[r.change, f"{r.psnr:.2f}", r.of_seeds, f"{r.gain:+.2f}"] for r in rows]
     cells[0][-1] = ""  # over itself
-    table = page([heads, *cells])
+    table = markdown([heads, *cells])
     (output / "table.md").write_text(table)
     print(table)
 

@@ -8,6 +8,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -42,14 +43,11 @@ def main() -> None:
         content = buffer.getvalue()
         opened = open_picture(content)
         photograph = opened.photograph
-        read = seconds(lambda content=content: open_picture(content))
-        write = seconds(
-            lambda opened=opened: opened.encode(
-                opened.photograph.rebuild(opened.photograph.pixels), "JPEG"
-            )
-        )
-        estimate = seconds(lambda photograph=photograph: dehazer.affine_map(photograph))
-        whole = seconds(lambda content=content: dehazer.in_memory(content))
+        read = seconds(partial(open_picture, content))
+        rebuilt = photograph.rebuild(photograph.pixels)
+        write = seconds(partial(opened.encode, rebuilt, "JPEG"))
+        estimate = seconds(partial(dehazer.affine_map, photograph))
+        whole = seconds(partial(dehazer.in_memory, content))
         made = len(dehazer.in_memory(content).content)
         rows.append((read, estimate, whole - read - estimate - write, write, len(content), made))
     print("stage,value,unit")

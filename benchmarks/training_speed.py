@@ -65,7 +65,9 @@ class Step:
         )
         self.optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
         self.data = HazedScenes(scenes, config, seed=0, length=1)
-        self.batch = Pair(*(x.contiguous(memory_format=layout) for x in self.data.batch(0)))
+        self.batch = Pair(
+            *(x.contiguous(memory_format=layout) for x in self.data.batch(0) if x is not None)
+        )
 
     def make_data(self) -> None:
         """Draw a batch."""

@@ -5,8 +5,10 @@ Images are RGB in [0, 1], channels first (`... 3 h w`); maps have one channel (`
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 Image = Float[Tensor, "*b 3 h w"]
@@ -100,3 +102,20 @@ def density_from_residual(hazy: Image, clean: Image) -> Map:
     For data without a transmission map.
     """
     return normalize((gray(hazy) - gray(clean)).abs())
+
+
+def fade(image: NDArray[np.uint8]) -> float:
+    """Fog density of a photograph without any other beside it: FADE (Choi, You and Bovik, 2015).
+
+    Args:
+        image: RGB, `h w 3`.
+
+    Returns:
+        0 or more; about 0.3 for a clear photograph, above 1 for a foggy one.
+
+    Raises:
+        ImportError: Without `kddn[fade]`.
+    """
+    from pyfade import fade as density
+
+    return float(density(image))

@@ -1,6 +1,8 @@
 """Haze over photographs whose depth is not known: depths, cameras, batches."""
 
 import io
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from kddn.errors import DataError
 from kddn.research.data import BatchConfig, HazeConfig, depth, graphics
 from kddn.research.data.camera import CameraConfig, compress, photograph
 from kddn.research.data.hazing import add_haze
-from kddn.research.data.photos import HazedPhotos, find_photos, load_photos
+from kddn.research.data.photos import HazedPhotos, find_photos, load_photos, without_hazy
 from kddn.research.training.run import train
 
 
@@ -131,6 +133,34 @@ def test_photographs_lie_or_stand(photos):
     assert loaded.landscape.shape[1:] == (3, 320, 480)
     assert loaded.portrait.shape[1:] == (3, 480, 320)
     assert len(loaded) == 8
+
+
+def test_photographs_with_haze_of_their_own_are_left_out(photos, nyu, tmp_path, monkeypatch):
+    loaded = load_photos(find_photos(photos, "train"))
+    brightness = torch.tensor(
+        [float(p.float().mean()) for s in (loaded.landscape, loaded.portrait) for p in s]
+    )
+    seen = []
+
+    def fade(image):
+        assert image.dtype == np.uint8
+        assert image.shape in ((160, 240, 3), (240, 160, 3))
+        seen.append(image)
+        return image.mean() / 100
+
+    monkeypatch.setitem(sys.modules, "pyfade", SimpleNamespace(fade=fade))
+    middle = float(brightness.median())
+    kept = without_hazy(loaded, middle / 100 + 1e-3)
+    assert len(kept) == (brightness <= middle + 0.1).sum() < len(loaded)
+    assert kept.landscape.float().mean((1, 2, 3)).max() <= middle + 0.1
+    with pytest.raises(DataError, match=r"all photographs have a FADE above 0\.01; raise"):
+        without_hazy(loaded, 0.01)
+    seen.clear()
+    train("student", [*tiny(nyu, tmp_path), f'--data.photos={{"root": "{photos}", "max_fade": 9}}'])
+    assert len(seen) == len(loaded)
+    monkeypatch.setitem(sys.modules, "pyfade", None)
+    with pytest.raises(DataError, match=r"pip install 'kddn\[fade\]'"):
+        without_hazy(loaded, 0.5)
 
 
 def test_batches_obey_the_scattering_model_and_some_images_are_clear(photos):

@@ -14,7 +14,7 @@ from kddn.research.data.graphics import Graphics, GraphicsConfig
 from kddn.research.data.hazing import HazeConfig
 from kddn.research.data.pair import Pair
 from kddn.research.data.paired import FixedPairs, PairFiles, read_parts, split_parts
-from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos
+from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos, without_hazy
 from kddn.research.data.scenes import (
     TRAIN,
     VALIDATION,
@@ -37,6 +37,9 @@ class PhotosConfig:
     """Folder of photographs. Every fifth is held back to validate on."""
     fraction: float = 0.5
     """Fraction of the batches that are made of them, beside those of NYU's scenes."""
+    max_fade: float | None = None
+    """Photographs to train on whose own fog density is above this are left out; None keeps all.
+    See `photos.without_hazy`; 0.55 leaves out an eighth of BSDS500."""
     haze: HazeConfig = field(
         default_factory=lambda: HazeConfig(airlight=(0.6, 1.0), beta=(0.2, 3.0))
     )
@@ -198,8 +201,11 @@ class HazeData(LightningDataModule):
 
     def _hazed_photos(self, device: torch.device) -> HazedPhotos:
         assert self.photos is not None
+        photos = load_photos(find_photos(self.photos.root, "train"))
+        if self.photos.max_fade is not None:
+            photos = without_hazy(photos, self.photos.max_fade)
         return HazedPhotos(
-            load_photos(find_photos(self.photos.root, "train")).to(device),
+            photos.to(device),
             self.photos.batch or self.batch,
             self.photos.haze,
             seed=self.seed,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from kddn.research.data.depth import draw_depth
 from kddn.research.data.hazing import HazeConfig, add_haze
 from kddn.research.data.pair import Pair
 from kddn.research.data.pixels import list_pictures, read_pixels
+from kddn.research.haze import fade
 
 LONG, SHORT = 480, 320
 """Size of a photograph in memory, portrait or landscape."""
@@ -71,6 +73,32 @@ def load_photos(paths: Sequence[Path]) -> Photos:
         torch.stack(landscape) if landscape else torch.zeros(0, 3, SHORT, LONG, dtype=torch.uint8),
         torch.stack(portrait) if portrait else torch.zeros(0, 3, LONG, SHORT, dtype=torch.uint8),
     )
+
+
+def without_hazy(photos: Photos, most: float) -> Photos:
+    """Those whose FADE, at half their size in memory, is `most` or less.
+
+    Many photographs that pass for clear have haze of their own far away. As targets they teach to
+    leave it.
+
+    Raises:
+        DataError: Without `kddn[fade]`, or if none is left.
+    """
+    try:
+        kept = [
+            [_density(image) <= most for image in stack]
+            for stack in (photos.landscape, photos.portrait)
+        ]
+    except ImportError as error:
+        raise DataError("telling hazy photographs needs FADE: pip install 'kddn[fade]'") from error
+    if not any(map(any, kept)):
+        raise DataError(f"all photographs have a FADE above {most:g}; raise data.photos.max_fade")
+    return Photos(photos.landscape[kept[0]], photos.portrait[kept[1]])
+
+
+def _density(image: Tensor) -> float:
+    half = F.avg_pool2d(image.float(), 2).round().to(torch.uint8)
+    return fade(half.permute(1, 2, 0).cpu().numpy())
 
 
 class HazedPhotos(Batches):

@@ -22,6 +22,7 @@ from kddn.research.evaluation import reports
 from kddn.research.evaluation.metrics import ciede2000, ms_ssim, perceptual_distance
 from kddn.research.evaluation.protocols import PROTOCOLS
 from kddn.research.evaluation.scores import NoReference, Score, Summary, summarize
+from kddn.research.haze import fade
 from kddn.research.nets.checkpoints import is_weights, load_network
 from kddn.research.nets.vgg import load_vgg
 
@@ -205,10 +206,9 @@ def _no_reference(case: Case, system: str, prediction: Tensor, seconds: float) -
 
 def _fade(image: NDArray[np.float32]) -> float | None:
     try:
-        from pyfade import fade
+        return fade((image * 255).round().astype(np.uint8))
     except ImportError:
         return None
-    return float(fade((image * 255).round().astype(np.uint8)))
 
 
 def _gradient(image: NDArray[np.float32]) -> float:

@@ -50,14 +50,14 @@ class _Depthwise(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         kernel, radius, width = weight.shape[-1], weight.shape[-1] // 2, x.shape[-1]
-        of_input = conv2d_input(  # type: ignore[no-untyped-call]
+        of_input = conv2d_input(
             x.shape, weight, gradient, padding=radius, groups=len(weight)
         )
         padded = F.pad(x, (radius, radius, 0, 0))
         of_weight = []
         for left in range(0, kernel, 3):
             columns = min(3, kernel - left)
-            part = conv2d_weight(  # type: ignore[no-untyped-call]
+            part = conv2d_weight(
                 padded[..., left : left + width + columns - 1],
                 (len(weight), 1, kernel, columns),
                 gradient,

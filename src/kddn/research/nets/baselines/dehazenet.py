@@ -26,7 +26,7 @@ class DehazeNet(nn.Module):
     def transmission(self, hazy: Images) -> Maps:
         """`t` in [0, 1], before refinement."""
         x = _same(self.conv1, hazy - 0.5)
-        x = x.unflatten(1, (4, 4)).amax(2)  # type: ignore[no-untyped-call]  # maxout: b 4 h w
+        x = x.unflatten(1, (4, 4)).amax(2)  # maxout: b 4 h w
         x = torch.cat([_same(conv, x) for conv in (self.conv3x3, self.conv5x5, self.conv7x7)], 1)
         x = F.max_pool2d(x, 7, 1, 3)
         return _same(self.conv_out, x).clamp(0, 1)
