@@ -50,9 +50,7 @@ class _Depthwise(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         kernel, radius, width = weight.shape[-1], weight.shape[-1] // 2, x.shape[-1]
-        of_input = conv2d_input(
-            x.shape, weight, gradient, padding=radius, groups=len(weight)
-        )
+        of_input = conv2d_input(x.shape, weight, gradient, padding=radius, groups=len(weight))
         padded = F.pad(x, (radius, radius, 0, 0))
         of_weight = []
         for left in range(0, kernel, 3):
