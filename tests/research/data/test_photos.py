@@ -329,6 +329,34 @@ def test_training_mixes_graphics_in(photos, nyu, tmp_path):
         graphics.GraphicsConfig(fraction=1.0)
 
 
+def test_aerial_haze_has_the_colour_of_the_sky_and_ends_before_it():
+    clean = landscape().repeat(8, 1, 1, 1)
+    pair = add_haze(
+        clean,
+        torch.ones(8, 1, 96, 144),
+        HazeConfig(airlight=(0.9, 0.9), beta=(20, 20), aerial=1.0),
+        seeded(),
+    )
+    torch.testing.assert_close(pair.hazy[..., 2:30, :], clean[..., 2:30, :], atol=0.01, rtol=0)
+    assert pair.transmission[..., 2:30, :].min() > 0.95
+    ground = pair.hazy[..., 60:, :]
+    assert ground.std((-2, -1)).max() < 1e-3
+    red, green, blue = ground.mean((-2, -1)).T
+    torch.testing.assert_close(blue, torch.full((8,), 0.95), atol=0.01, rtol=0)
+    assert (red >= 0.49).all()
+    assert (red < green).all()
+    assert red.std() > 0.02  # some paler than others
+
+
+@pytest.mark.parametrize("colour", [[0.1, 0.15, 0.3], [0.5, 0.8, 0.4]])
+def test_what_is_too_dark_or_green_for_a_sky_lends_no_colour(colour):
+    clean = landscape()
+    clean[..., :48, :] = torch.tensor(colour).view(3, 1, 1)
+    haze = HazeConfig(airlight=(0.9, 0.9), beta=(20, 20), aerial=1.0)
+    pair = add_haze(clean, torch.ones(1, 1, 96, 144), haze, seeded())
+    torch.testing.assert_close(pair.hazy, torch.full_like(clean, 0.9), atol=1e-3, rtol=0)
+
+
 def test_training_mixes_scenes_and_photographs(photos, nyu, tmp_path):
     config = f'--data.photos={{"root": "{photos}", "fraction": 0.5, "haze": {{"haze_free": 0.2}}}}'
     weights = train("student", [*tiny(nyu, tmp_path), config])

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from kddn.research.data.batches import between
 from kddn.research.data.camera import CameraConfig, photograph
+from kddn.research.data.depth import sky
 from kddn.research.data.pair import Pair
-from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, scatter, transmission
+from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, gray, scatter, transmission
 
 WAVELENGTHS = torch.tensor([611.0, 549.0, 464.0]).view(3, 1, 1)
 """Dominant wavelengths of sRGB's red, green and blue, in nm."""
@@ -49,6 +50,9 @@ class HazeConfig:
     vary: float = 0.0
     """By how much the scenes' own tone and colours vary, targets too: the largest logarithm of an
     exponent, and of twice each channel's gain."""
+    aerial: float = 0.0
+    """Fraction of images with a sky whose haze has the sky's colour, and lies before it: the sky
+    itself stays as it is."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     """What the camera adds to hazy images."""
 
@@ -61,7 +65,7 @@ class HazeConfig:
             raise ValueError(f"angstrom must be 0 or more, not {self.angstrom}")
         if min(self.bias, self.grain, self.vary) < 0 or self.exponent < 1:
             raise ValueError("bias, grain and vary must be 0 or more, and exponent 1 or more")
-        for name in ("white", "haze_free", "floor", "tinted", "dim", "night"):
+        for name in ("white", "haze_free", "floor", "tinted", "dim", "night", "aerial"):
             if not 0 <= (fraction := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {fraction}")
 
@@ -99,9 +103,15 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
         exponents = between(2.0, 4.0, one_each, generator).where(is_night, 1.0)
         clean = clean ** exponents.to(clean.device)
     airlight = airlight.clamp(0, 1).to(clean.device)
-    t = transmission(depth, beta.where(~is_haze_free, 0.0).to(clean.device))
     clean = clean.contiguous(memory_format=torch.channels_last)
     scene = _as_lit(clean, is_haze_free, config, generator)
+    if config.aerial > 0:
+        is_aerial = between(0, 1, one_each, generator) < config.aerial
+        paler = between(0, 0.7, one_each, generator)
+        airlight, depth = _before_the_sky(
+            scene, airlight, depth, is_aerial.to(clean.device), paler.to(clean.device)
+        )
+    t = transmission(depth, beta.where(~is_haze_free, 0.0).to(clean.device))
     if config.angstrom > 0:
         exponent = between(0, config.angstrom, one_each, generator)
         t_rgb = t ** ((WAVELENGTHS[1] / WAVELENGTHS) ** exponent).to(clean.device)
@@ -125,6 +135,30 @@ def _strong_tints(count: int, fraction: float, generator: torch.Generator) -> Te
     depth = between(0.3, 1.0, one_each, generator)
     tints = 1 + depth * (_TINTS[kinds].view(-1, 3, 1, 1) - 1)
     return tints.where(between(0, 1, one_each, generator) < fraction, 1.0)
+
+
+_LEAST_SKY = 0.03
+"""Of an image: where there is less, its colour is left to chance."""
+_DARKEST_SKY = 0.4
+"""What is darker, or greener than red and blue, was taken for sky by mistake."""
+
+
+def _before_the_sky(
+    scene: Tensor, airlight: Tensor, depth: Tensor, chosen: Tensor, paler: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The airlight `b 3 1 1` and depth of haze that ends at the sky, for those chosen with one.
+
+    The airlight is the sky's mean colour, `paler` by a fraction of the way to gray, as skies are
+    towards the horizon.
+    """
+    is_sky = sky(scene)
+    area = is_sky.mean((-2, -1), keepdim=True)
+    colour = (scene * is_sky).mean((-2, -1), keepdim=True) / area.clamp(min=1e-6)
+    red, green, blue = colour.unbind(1)
+    like_one = (gray(colour) >= _DARKEST_SKY) & (green <= torch.maximum(red, blue))[:, None]
+    chosen = chosen & (area >= _LEAST_SKY) & like_one
+    colour = torch.lerp(colour, colour.amax(1, keepdim=True), paler)
+    return torch.where(chosen, colour, airlight), torch.where(chosen, depth * (1 - is_sky), depth)
 
 
 def _varied(clean: Tensor, amount: float, generator: torch.Generator) -> Tensor:
