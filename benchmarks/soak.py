@@ -3,8 +3,9 @@
     python benchmarks/soak.py --minutes 20 > results/security/soak.txt
 
 Each thread takes at random a model and a picture: of five sizes, formats and depths, or cut short.
-The command fails if memory in the last fifth is above that of the second by more than 3%, or if
-descriptors are left open.
+Every quarter of a minute all finish what they do, and what the process then has is written down: in
+between it is what the pictures at hand need, by chance more or less. The command fails if memory in
+the last fifth is above that of the second by more than 3%, or if descriptors are left open.
 """
 
 import argparse
@@ -13,9 +14,9 @@ import re
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,9 @@ MODELS = ("kddn-photo", "kddn-indoor", "kddn-paper", "dcp")
 
 MOST = 0.03
 """By which memory may grow."""
+
+ROUND = 15
+"""Seconds from one measurement to the next."""
 
 
 def pictures() -> dict[str, bytes]:
@@ -64,10 +68,10 @@ def sample() -> tuple[float, int]:
 
 
 def work(
-    folder: Path, dehazers: list[Dehazer], number: int, end: float, done: Counter[str]
+    folder: Path, dehazers: list[Dehazer], chosen: random.Random, number: int, done: Counter[str]
 ) -> None:
-    """Do pictures, from files and from memory, until the time is over."""
-    chosen = random.Random(number)
+    """Do pictures, from files and from memory, until the round is over."""
+    end = time.monotonic() + ROUND
     files = sorted(folder.glob("*.*"))
     while time.monotonic() < end:
         dehazer, path = chosen.choice(dehazers), chosen.choice(files)
@@ -103,24 +107,24 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--threads", type=int, default=4)
     asked = parser.parse_args()
+    if 60 * asked.minutes < 5 * ROUND:
+        parser.error(f"--minutes must be {5 * ROUND / 60:g} or more: a round for each fifth")
     began = time.monotonic()
-    end, done = began + 60 * asked.minutes, Counter[str]()
+    done = Counter[str]()
+    samples = []
     dehazers = [Dehazer(model) for model in MODELS]
-    with tempfile.TemporaryDirectory() as name:
+    chance = [random.Random(number) for number in range(asked.threads)]
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(asked.threads) as pool:
         for file, content in pictures().items():
             (Path(name) / file).write_bytes(content)
-        threads = [
-            threading.Thread(target=work, args=(Path(name), dehazers, number, end, done))
-            for number in range(asked.threads)
-        ]
-        for thread in threads:
-            thread.start()
-        samples = []
-        while any(thread.is_alive() for thread in threads):
+        while time.monotonic() < began + 60 * asked.minutes:
+            rounds = [
+                pool.submit(work, Path(name), dehazers, chosen, number, done)
+                for number, chosen in enumerate(chance)
+            ]
+            for each in rounds:
+                each.result()
             samples.append(sample())
-            time.sleep(0.25)
-        for thread in threads:
-            thread.join()
     if not report(samples, done, time.monotonic() - began):
         sys.exit("something grew")
 
