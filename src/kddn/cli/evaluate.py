@@ -16,6 +16,7 @@ def evaluate(
     metric: Several = None,
     vgg: Path | None = None,
     output: Path | None = None,
+    beside: Path | None = None,
     images: int | None = None,
     full_resolution: bool = True,
     device: str = "auto",
@@ -33,6 +34,8 @@ def evaluate(
         vgg: torchvision's VGG19 file, or VGG16: measures the distance of its features too.
         output: A folder for `images.csv`, `summary.csv`, and `evaluation.json` with versions and
             checksums.
+        beside: An earlier --output, the same one too, whose rows of other models come before the
+            new ones.
         images: How many images of each data set to use, from the first.
         full_resolution: Whether models of the runtime are measured at full resolution too, beside
             the working size that users get.
@@ -46,6 +49,7 @@ def evaluate(
         metrics=metric or [],
         vgg=vgg,
         output=output,
+        beside=beside,
         images=images,
         full_resolution=full_resolution,
         device=device,

@@ -291,6 +291,38 @@ def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
     assert "FADE" not in capsys.readouterr().out
 
 
+def test_another_system_comes_beside_those_measured_before(nyu, tmp_path):
+    real = tmp_path / "real"
+    real.mkdir()
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(real / "a.png")
+    sets, output = {"nyu": nyu, "real": real}, tmp_path / "out"
+    first = evaluate(sets, ["dcp"], images=2, output=output)
+    rows = (output / "images.csv").read_text().splitlines()
+    both = evaluate(sets, ["cap"], images=2, output=output, beside=output)
+    assert [s.system for s in both] == ["hazy", "dcp full", "cap full"]
+    before, now = first[1].figures["psnr"], both[1].figures["psnr"]
+    assert now == pytest.approx(before, abs=1e-3)
+    again = (output / "images.csv").read_text().splitlines()
+    assert len(again) == 1 + 2 * 3
+    assert {row for row in rows if ",dcp full," in row} <= set(again)
+    assert "| dcp full |" in (output / "no-reference.md").read_text()
+    record = json.loads((output / "evaluation.json").read_text())
+    assert list(record["models"]) == ["cap"]
+    assert list(record["beside"]["models"]) == ["dcp"]
+    alone = evaluate({"real": real}, ["cap"], output=tmp_path / "alone", beside=output)
+    assert [s.system for s in alone] == ["hazy", "dcp full", "cap full"]  # of nyu, all kept
+
+
+def test_what_cannot_stand_beside_an_earlier_evaluation_is_said(nyu, tmp_path):
+    with pytest.raises(DataError, match="holds no evaluation to stand beside"):
+        evaluate({"nyu": nyu}, ["dcp"], images=1, beside=tmp_path)
+    evaluate({"nyu": nyu}, ["dcp"], images=1, output=tmp_path)
+    with pytest.raises(DataError, match=r"nyu had other images when .* was written"):
+        evaluate({"nyu": nyu}, ["cap"], images=2, beside=tmp_path)
+    with pytest.raises(DataError, match="was measured by psnr, ssim; ask for the same metrics"):
+        evaluate({"nyu": nyu}, ["cap"], images=1, metrics=["ciede2000"], beside=tmp_path)
+
+
 def test_full_resolution_can_be_left_out(tmp_path):
     Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
     for asked, systems in ((True, 3), (False, 2)):

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     vgg: Path | None = None,
     output: Path | None = None,
+    beside: Path | None = None,
     images: int | None = None,
     full_resolution: bool = True,
     device: str = "auto",
@@ -62,6 +63,8 @@ def evaluate(
             both written while it goes on; and at its end `summary.csv` and `.md`,
             `no-reference.md`, and `evaluation.json` with versions and checksums. None are written
             without.
+        beside: Output of an earlier evaluation, whose rows of other systems come before the new
+            ones; it may be `output` itself.
         images: How many images of each set to use, from the first.
         full_resolution: Whether models of the runtime run at full resolution too, beside the
             working size that users get.
@@ -71,8 +74,8 @@ def evaluate(
         A row a data set, protocol and system: the hazy input, then each model by each of its paths.
 
     Raises:
-        KddnError: If there is no such data set, protocol, metric or model, or an image cannot be
-            read.
+        KddnError: If there is no such data set, protocol, metric or model, an image cannot be
+            read, or the earlier evaluation was of other images.
     """
     sets = {name: find_data_set(name) for name in data}
     _check("protocol", protocols, PROTOCOLS)
@@ -85,7 +88,13 @@ def evaluate(
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
     seen = checksums.of(track(cases, "Images"))
     found = score(systems, seen, protocols, more)
+    earlier = None if beside is None else reports.Earlier(beside)
+    if earlier is not None:
+        found = chain(list(earlier.rows(data, systems, ["psnr", "ssim", *more])), found)
     results = list(found if output is None else reports.written(found, output))
+    if earlier is not None:
+        earlier.check(checksums)
+        results.sort(key=_place(result.data for result in results))
     scores = [result for result in results if isinstance(result, Score)]
     unreferenced = [result for result in results if isinstance(result, NoReference)]
     summaries = summarize(scores)
@@ -96,8 +105,14 @@ def evaluate(
             (output / "summary.md").write_text(reports.markdown(summaries))
         if unreferenced:
             (output / "no-reference.md").write_text(reports.no_reference_markdown(unreferenced))
-        reports.write_record(output / "evaluation.json", models, checksums)
+        reports.write_record(output / "evaluation.json", models, checksums, earlier)
     return summaries
+
+
+def _place(data: Iterable[str]) -> Callable[[Score | NoReference], tuple[int, bool]]:
+    """A key that sorts results by data sets, in the order in which these come, hazy input first."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(data))}
+    return lambda result: (places[result.data], result.system != "hazy")
 
 
 def score(

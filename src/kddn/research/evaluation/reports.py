@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kddn import records, tables
+from kddn.errors import DataError
 from kddn.inference.models import find_model
 from kddn.research.data.sets import Case
 from kddn.research.evaluation.scores import NoReference, Score, Summary
@@ -172,6 +173,71 @@ def _short(value: Any) -> Any:
     return f"{value:.5g}" if isinstance(value, float) else value
 
 
+class Earlier:
+    """What an earlier evaluation left in its folder, whose rows come beside new ones.
+
+    Args:
+        folder: Its output.
+
+    Raises:
+        DataError: If it holds no evaluation.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.record = json.loads((folder / "evaluation.json").read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no evaluation to stand beside ({error})") from error
+
+    def rows(
+        self, data: Container[str], systems: Container[str], metrics: Iterable[str]
+    ) -> Iterator[Score | NoReference]:
+        """Those of what is not measured again: systems on data sets.
+
+        Raises:
+            DataError: If they are by other metrics than those named.
+        """
+        for line in _lines(self.folder / "images.csv"):
+            of_what = {key: line.pop(key) for key in _OF_WHAT}
+            seconds = float(line.pop("seconds"))
+            if line.keys() != {*metrics}:
+                raise DataError(
+                    f"{self.folder} was measured by {', '.join(line)}; ask for the same metrics"
+                )
+            figures = {metric: float(value) for metric, value in line.items()}
+            if of_what["data"] not in data or of_what["system"] not in systems:
+                yield Score(**of_what, figures=figures, seconds=seconds)
+        for line in _lines(self.folder / "no-reference.csv"):
+            of_what = {key: line.pop(key) for key in ("data", "system", "image")}
+            found = {key: float(value) if value else None for key, value in line.items()}
+            if of_what["data"] not in data or of_what["system"] not in systems:
+                yield NoReference(**of_what, **found)  # type: ignore[arg-type]
+
+    def check(self, checksums: "Checksums") -> None:
+        """Compare the images.
+
+        Raises:
+            DataError: If a data set of both had others then.
+        """
+        for name, images in checksums.record().items():
+            if self.record["data"].get(name, images) != images:
+                raise DataError(
+                    f"{name} had other images when {self.folder} was written: its rows and the new "
+                    "ones do not belong beside each other; evaluate all systems again"
+                )
+
+
+_OF_WHAT = ("data", "protocol", "system", "scene", "image")
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 class Checksums:
     """Of each data set that was used, its images: so that two records can be compared."""
 
@@ -200,13 +266,18 @@ class Checksums:
 _PACKAGES = ("kddn", "torch", "torchmetrics", "numpy", "pillow", "onnxruntime")
 
 
-def write_record(path: Path, models: Sequence[str], checksums: Checksums) -> None:
+def write_record(
+    path: Path, models: Sequence[str], checksums: Checksums, earlier: Earlier | None = None
+) -> None:
     """Write how an evaluation was made: command, versions, machine, and checksums."""
     record = {
         **records.how_made(_PACKAGES),
         "models": {name: _checksum(name) for name in models},
         "data": checksums.record(),
     }
+    if earlier is not None:
+        record["data"] = earlier.record["data"] | record["data"]
+        record["beside"] = earlier.record
     path.write_text(json.dumps(record, indent=2) + "\n")
 
 
