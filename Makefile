@@ -20,7 +20,7 @@ demo: $(RUN)/.made  ## dehaze a photograph with the built-in weights
 	$(RUN)/bin/kddn dehaze demo/aitzgorri.jpg --compare --overwrite
 
 test: $(DEV)/.made lint  ## check everything, as CI does
-	$(DEV)/bin/pytest
+	OMP_NUM_THREADS=1 $(DEV)/bin/pytest -n auto --dist loadfile
 
 quick: $(DEV)/.made  ## the tests that take less than a minute together
 	$(DEV)/bin/pytest -q -m "not slow"
