@@ -372,6 +372,10 @@ def test_what_a_killed_process_left_is_removed(tmp_path, photo):
     part.write_bytes(b"half")
     Dehazer(working_size=64).file(photo)
     assert not part.exists()
+    # Killed after its last step, with the result under its name; the next run skips that.
+    part.write_bytes(b"whole")
+    kddn(photo, "--skip-existing", cwd=tmp_path)
+    assert not part.exists()
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def run(command, request):
         CHECKED[program](asked)
     elif program == "curl":
         in_shell(command.replace("http://127.0.0.1:8000", request.getfixturevalue("server")))
-    elif program in STAND_INS and not shutil.which(program):
+    elif program in STAND_INS:
         STAND_INS[program](asked)
     elif program == "kddn" and not re.search(r"[|<>$*]|--manifest -", command):
         kddn(asked[1:])

@@ -191,7 +191,7 @@ FAULTS = (
     Fault("disk full (file system of 100 kB)", full_file_system, (1,)),
     Fault("target read-only", read_only_target, (1,)),
     Fault("permission lost halfway", permission_lost, (1,)),
-    Fault("SIGINT at a random moment", interrupted(INT), (130, 0)),
+    Fault("SIGINT at a random moment", interrupted(INT), (130, 0, INT)),  # INT: once all is done
     Fault("SIGTERM at a random moment", interrupted(TERM), (TERM, 0)),
     Fault("SIGKILL at a random moment", interrupted(KILL), (KILL, 0)),
     Fault("two runs on one folder", two_runs, (0,)),

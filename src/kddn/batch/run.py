@@ -17,6 +17,7 @@ from kddn.batch.plan import Job
 from kddn.dehazer import Dehazer, Encoded, FileResult
 from kddn.errors import KddnError, TakenError, VideoError, one_line
 from kddn.io.limits import open_image
+from kddn.io.writing import tidy
 from kddn.video.dehaze import dehaze_video, is_video
 
 _BYTES_A_PIXEL = 16
@@ -187,6 +188,7 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     """Do one file; whatever is wrong with it becomes a row that says so."""
     blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
     if settings.skip_existing and job.output.exists() and not job.again:
+        tidy(job.output.parent)
         return blank
     if job.problem:
         return replace(blank, status="failed", error=f"{job.source}: {job.problem}")

@@ -1,7 +1,6 @@
 """Files written whole or not at all, pictures and videos alike."""
 
 import contextlib
-import glob
 import hashlib
 import os
 import re
@@ -70,7 +69,7 @@ def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterat
     check_free(path, overwrite=overwrite)
     place = Path(os.path.realpath(path)) if path.is_symlink() else path
     place.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(place)
+    _remove_abandoned(place.parent, _mark(place))
     unfinished = place.with_name(
         f"{_mark(place)}{_host()}-{os.getpid()}-{threading.get_ident()}.part"
     )
@@ -151,6 +150,10 @@ def _mark(path: Path) -> str:
     return f".kddn-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
+_ANY_MARK = f".kddn-{'?' * 12}-"
+"""What all marks match, as long as they are."""
+
+
 @cache
 def _host() -> str:
     return re.sub(r"[^\w.]", "", socket.gethostname(), flags=re.ASCII)[:40] or "host"
@@ -160,15 +163,21 @@ _ABANDONED = 24 * 60 * 60
 """Seconds for which a file was not written to, after which whoever wrote it is taken to be gone."""
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what others that are gone left unfinished of a file."""
-    mark = _mark(path)
-    for part in path.parent.glob(f"{glob.escape(mark)}*.part"):
+@cache
+def tidy(folder: Path) -> None:
+    """Remove what others that are gone left unfinished in a folder, once for each process.
+
+    For files that are there already: one who was killed just after its last step may have left
+    the name it wrote to beside the file.
+    """
+    _remove_abandoned(folder, _ANY_MARK)
+
+
+def _remove_abandoned(folder: Path, mark: str) -> None:
+    """Remove what others that are gone left unfinished of a file, by its mark, or of any."""
+    for part in folder.glob(f"{mark}*.part"):
         with contextlib.suppress(OSError):
-            if (
-                _is_gone(part.name.removeprefix(mark))
-                or time.time() - part.stat().st_mtime > _ABANDONED
-            ):
+            if _is_gone(part.name[len(mark) :]) or time.time() - part.stat().st_mtime > _ABANDONED:
                 part.unlink()
 
 
