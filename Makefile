@@ -86,7 +86,7 @@ $(DEV)/.made: $(SOURCES) $(LOCKS)/dev.txt
 	touch $@
 
 $(RUN)/.made: $(SOURCES)
-	@echo "Installing kddn into $(RUN) (about 237 MB, no torch) ..."
+	@echo "Installing kddn into $(RUN) (about 243 MB, no torch) ..."
 	$(PYTHON) -m venv $(RUN)
 	$(RUN)/$(PIP_INSTALL) .
 	touch $@

@@ -49,7 +49,7 @@ def recipe(name: str) -> dict[str, Any]:
 
 def pixels(batch: dict[str, Any], size: tuple[int, int]) -> float:
     """Mean number of an image's pixels that a network sees."""
-    config = BatchConfig(**batch | {"scales": tuple(batch.get("scales", (1.0, 1.0)))})
+    config = BatchConfig(**batch | {"scales": tuple(batch.get("scales", BatchConfig.scales))})
     generator = torch.Generator().manual_seed(0)
     seen: list[float] = []
     for _ in range(200):

@@ -39,7 +39,7 @@ class PhotosConfig:
     """Fraction of the batches that are made of them, beside those of NYU's scenes."""
     max_fade: float | None = None
     """Photographs to train on whose own fog density is above this are left out; None keeps all.
-    See `photos.without_hazy`; 0.55 leaves out an eighth of BSDS500."""
+    See `photos.without_hazy`; 0.55 leaves out an eighth of BSDS500, Urban100 and Sun-Hays80."""
     haze: HazeConfig = field(
         default_factory=lambda: HazeConfig(airlight=(0.6, 1.0), beta=(0.2, 3.0))
     )
