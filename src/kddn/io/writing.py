@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from kddn.errors import ImageError, TakenError
@@ -54,8 +54,7 @@ def write(content: bytes, path: Path, *, overwrite: bool, like: Path | None = No
 def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterator[Path]:
     """A name to write to; what is there when all went well becomes the file, otherwise it goes.
 
-    Where the file is a link, what it leads to is replaced. What others that are gone left
-    unfinished of the same file is removed.
+    Where the file is a link, what it leads to is replaced. Its folder is made, and tidied.
 
     Args:
         path: The file.
@@ -69,7 +68,7 @@ def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterat
     check_free(path, overwrite=overwrite)
     place = Path(os.path.realpath(path)) if path.is_symlink() else path
     place.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(place.parent, _mark(place))
+    tidy(place.parent)
     unfinished = place.with_name(
         f"{_mark(place)}{_host()}-{os.getpid()}-{threading.get_ident()}.part"
     )
@@ -163,21 +162,17 @@ _ABANDONED = 24 * 60 * 60
 """Seconds for which a file was not written to, after which whoever wrote it is taken to be gone."""
 
 
-@cache
+@lru_cache(maxsize=1024)
 def tidy(folder: Path) -> None:
     """Remove what others that are gone left unfinished in a folder, once for each process.
 
-    For files that are there already: one who was killed just after its last step may have left
-    the name it wrote to beside the file.
+    Also to be called for files that are there already: one who was killed just after its last
+    step may have left the name it wrote to beside the file.
     """
-    _remove_abandoned(folder, _ANY_MARK)
-
-
-def _remove_abandoned(folder: Path, mark: str) -> None:
-    """Remove what others that are gone left unfinished of a file, by its mark, or of any."""
-    for part in folder.glob(f"{mark}*.part"):
+    for part in folder.glob(f"{_ANY_MARK}*.part"):
         with contextlib.suppress(OSError):
-            if _is_gone(part.name[len(mark) :]) or time.time() - part.stat().st_mtime > _ABANDONED:
+            writer = part.name[len(_ANY_MARK) :]
+            if _is_gone(writer) or time.time() - part.stat().st_mtime > _ABANDONED:
                 part.unlink()
 
 

@@ -1,5 +1,7 @@
 """The U, its blocks, and what it says of a picture."""
 
+from dataclasses import replace
+
 import jaxtyping
 import numpy as np
 import onnxruntime
@@ -18,7 +20,7 @@ from kddn.research.nets import UNET_PRESETS, Teacher, TeacherConfig, UNet, UNetC
 from kddn.research.nets.affine import AffineMap
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.depthwise import DepthwiseConv, _Depthwise
-from kddn.research.nets.unet import with_lights_as_maps
+from kddn.research.nets.unet import told_finer
 from kddn.research.windows import local_minimum
 
 NARROW = {"widths": (8, 12, 16), "blocks": (1, 1, 2, 1, 1)}
@@ -68,7 +70,7 @@ def test_a_finer_map_of_each_colour(lights):
 def test_lights_of_the_picture_become_maps_that_say_the_same():
     torch.manual_seed(0)
     network = UNet(UNetConfig(**NARROW)).eval()
-    wide = with_lights_as_maps(network).eval()
+    wide = told_finer(network, replace(network.config, lights="maps")).eval()
     assert wide.config == UNetConfig(**NARROW, lights="maps")
     features = torch.randn(2, 16, 1, 1).expand(2, 16, 5, 6)
     hazy = torch.rand(2, 3, 80, 96)
@@ -85,6 +87,22 @@ def test_lights_of_the_picture_become_maps_that_say_the_same():
         of.estimate(hazy)
     for name in names:
         torch.testing.assert_close(inside[name], outside[name])
+
+
+def test_one_scale_becomes_three_that_say_the_same():
+    torch.manual_seed(0)
+    network = UNet(UNetConfig(**NARROW)).eval()
+    config = UNetConfig(**NARROW, lights="maps", scales=3)
+    hazy = torch.rand(2, 3, 80, 96)
+    with torch.no_grad():
+        one, three = network.estimate(hazy), told_finer(network, config).eval().estimate(hazy)
+    torch.testing.assert_close(three.scale, one.scale.expand(-1, 3, -1, -1))
+
+
+def test_another_shape_is_not_told_finer():
+    network = UNet(UNetConfig(**NARROW, scales=3))
+    for config in (network.config, UNetConfig(**NARROW), UNetConfig(**NARROW, kernel=3)):
+        assert told_finer(network, config) is network
 
 
 @pytest.mark.parametrize("lights", ["picture", "pixels"])

@@ -249,21 +249,35 @@ class UNet(AffineNetwork):
         return AffineMap(scale, white - scale * airlight)
 
 
-def with_lights_as_maps(network: UNet) -> UNet:
-    """A U with its one airlight and white a picture told place by place, in the same words.
+def told_finer(network: UNet, config: UNetConfig) -> UNet:
+    """A U that says the same in more words: lights place by place, or a scale for each colour.
 
     Where features are the same all over, both say the same.
 
     Args:
-        network: One whose lights come from the picture.
+        network: One with one light a picture or one scale for all colours.
+        config: The same shape but for `lights`, as maps, and `scales`.
+
+    Returns:
+        The network itself where the shapes differ in nothing, or in anything else.
     """
-    wide = UNet(replace(network.config, lights="maps"))
+    old = network.config
+    maps = old.lights == "picture" and config.lights == "maps"
+    thrice = old.scales == 1 and config.scales == 3
+    told = replace(old, lights="maps" if maps else old.lights, scales=3 if thrice else old.scales)
+    if told == old or told != config:
+        return network
     state = network.state_dict()
-    weight = state.pop("lights.linear.weight")[:, :, None, None]
-    state["lights.conv.weight"] = F.pad(weight, (1, 1, 1, 1))  # at the filter's centre
-    state["lights.conv.bias"] = state.pop("lights.linear.bias")
-    wide.load_state_dict(state)
-    return wide
+    if maps:
+        weight = state.pop("lights.linear.weight")[:, :, None, None]
+        state["lights.conv.weight"] = F.pad(weight, (1, 1, 1, 1))  # at the filter's centre
+        state["lights.conv.bias"] = state.pop("lights.linear.bias")
+    if thrice:
+        state["scale.weight"] = state["scale.weight"].repeat(3, 1, 1, 1)
+        state["scale.bias"] = state["scale.bias"].repeat(3)
+    finer = UNet(config)
+    finer.load_state_dict(state)
+    return finer
 
 
 def _blocks(config: UNetConfig, width: int, count: int) -> nn.Sequential:

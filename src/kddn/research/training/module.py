@@ -22,7 +22,7 @@ from kddn.research.losses.objective import Losses, Objective
 from kddn.research.nets import Student, UNet
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.nets.registry import build, describe
-from kddn.research.nets.unet import with_lights_as_maps
+from kddn.research.nets.unet import told_finer
 from kddn.research.nets.widening import widen
 from kddn.research.training.clock import processor_seconds
 from kddn.research.training.optimizers import Muon
@@ -288,13 +288,8 @@ def _begin(network: nn.Module, start: Path | None) -> nn.Module:
         and _is_narrower(trained, network)
     ):
         trained = widen(trained, network.config.width)
-    if (
-        isinstance(trained, UNet)
-        and isinstance(network, UNet)
-        and trained.config.lights == "picture"
-    ):
-        maps = replace(trained.config, lights="maps")
-        trained = with_lights_as_maps(trained) if network.config == maps else trained
+    if isinstance(trained, UNet) and isinstance(network, UNet):
+        trained = told_finer(trained, network.config)
     if describe(trained) != describe(network):
         raise ModelError(
             f"{start} holds a {describe(trained)}, the run asks for a {describe(network)}; "

@@ -1,0 +1,160 @@
+"""What holds kddn-photo back: short runs of equal length from one start, each changed in one thing.
+
+python benchmarks/photo_runs.py NYU PHOTOS REAL OUTPUT [--minutes 5] [--teacher FILE] [NAME ...]
+
+Each run has as many minutes of the processors (recipe `kddn-photo-2` from kddn-indoor's weights, on
+small images), and is measured on one of eight drawn hazes, one of 20 images of the validation
+rooms, one of four clear photographs, and by FADE on every other real one, for which `kddn[fade]`
+is needed. What is trained already is not trained again.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from kddn.research.data.sets import find_data_set
+from kddn.research.evaluation import settings
+from kddn.research.evaluation.evaluate import network_system, score
+from kddn.research.evaluation.reports import write_rows
+from kddn.research.evaluation.scores import Estimate, NoReference, Score
+from kddn.research.training.run import train_once
+from kddn.tables import markdown
+
+BASE = [
+    "--config=kddn-photo-2",
+    "--model.start=kddn:kddn-indoor",
+    "--data.batch.scales=[0.28,0.45]",
+    "--data.photos.batch.scales=[0.3,0.5]",
+]
+_HAZE = "--data.photos.haze."
+_IMITATION = {"imitation": 1.0, "density": "transmission", "pairs": "unet"}
+_THREE_SCALES = {"widths": [48, 96, 144], "blocks": [2, 2, 6, 2, 2], "lights": "maps", "scales": 3}
+
+CHANGES: dict[str, list[str]] = {
+    "as it is": [],
+    "no floor of transmission": [f"{_HAZE}floor=0"],
+    "floor at 0.15": [f"{_HAZE}floor=0.15"],
+    "scenes as bright as they are": [f"{_HAZE}dim=0"],
+    "airlight from 0.7": [f"{_HAZE}airlight=[0.7,1]"],
+    "no strong tints": [f"{_HAZE}tinted=0"],
+    "tints twice as often": [f"{_HAZE}tinted=0.24"],
+    "three channels of scale": [
+        '--model.network={"class_path": "kddn.research.nets.UNet", "init_args": '
+        f'{{"config": {json.dumps(_THREE_SCALES)}}}}}'
+    ],
+    "half of it rooms": ["--data.photos.fraction=0.5"],
+    "a tenth of it rooms": ["--data.photos.fraction=0.9"],
+    "imitation": [f"--model.losses={json.dumps(_IMITATION)}"],
+    "few clear photographs": [f"{_HAZE}haze_free=0.03"],
+    "targets without haze of their own": ["--data.photos.max_fade=0.55"],
+    "half of it haze that ends before the sky": [f"{_HAZE}aerial=0.5"],
+}
+"""Options of a run by what they change."""
+
+EVERY = {"outdoor": 8, "nyu": 20, "clear": 4, "real": 2}
+"""One of so many images of each set is measured."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row of the table: gains over the run as it is, with intervals of 95% over scenes."""
+
+    change: str
+    outdoor: Estimate
+    """dB, of drawn haze."""
+    rooms: Estimate
+    """dB."""
+    clear: float
+    """PSNR of clear photographs, dB."""
+    fade: float
+    """FADE of real photographs over that of the hazy ones."""
+    saturated: float
+    """Share of the real photographs that is newly black or white."""
+
+
+def main(
+    roots: dict[str, Path], output: Path, minutes: int, teacher: Path | None, names: Sequence[str]
+) -> None:
+    """Train, measure, and write table.csv and table.md.
+
+    Args:
+        roots: Folders of NYU, photographs and real hazy photographs, by data set.
+        output: Where runs and the table go.
+        minutes: Of the processors, for each run.
+        teacher: What is imitated, where that is among the changes.
+        names: Which changes.
+    """
+    if "imitation" in names and teacher is None:
+        raise SystemExit("imitation needs --teacher, or name other changes")
+    systems = {"hazy/0": lambda hazy: hazy}
+    for name in dict.fromkeys(["as it is", *names]):
+        options = [*BASE, *CHANGES[name]]
+        options += [f"--data.root={roots['nyu']}", f"--data.photos.root={roots['outdoor']}"]
+        options += [f"--trainer.callbacks.duration=00:00:{minutes:02}:00"]  # the timer is the last
+        options += [f"--model.losses.teacher={teacher}"] * (name == "imitation")
+        weights = train_once("student", options, output / name.replace(" ", "-"))
+        systems[f"{name}/0"] = network_system(weights)
+    cases = (
+        case
+        for data, every in EVERY.items()
+        for case in islice(find_data_set(data).cases(roots[data]), 0, None, every)
+    )
+    found = list(score(systems, cases))
+    rows = list(changes(found))
+    write_rows(output / "table.csv", rows)
+    heads = ["change", "drawn haze, gain, dB (95%)", "rooms, gain, dB (95%)",
+             "clear photographs, dB", "FADE, of the input's", "newly black or white"]  # fmt: skip
+    cells = [
+        f"{r.change}|{r.outdoor:+.2f}|{r.rooms:+.2f}|{r.clear:.1f}|{r.fade:.3f}|{r.saturated:.2%}"
+        for r in rows
+    ]
+    table = markdown([heads, *(line.split("|") for line in cells)])
+    (output / "table.md").write_text(table)
+    print(table)
+
+
+def changes(found: Iterable[Score | NoReference]) -> Iterable[Change]:
+    """A row for each run, from the scores of all and of the hazy images."""
+    found = list(found)
+    psnrs = {
+        data: settings.by_setting(
+            [s for s in found if isinstance(s, Score) and s.data == data], "psnr"
+        )
+        for data in ("outdoor", "nyu", "clear")
+    }
+    real = [s for s in found if isinstance(s, NoReference)]
+
+    def mean(name: str, field: str) -> float:
+        return float(np.mean([getattr(s, field) for s in real if s.system == f"{name}/0"]))
+
+    for name in psnrs["outdoor"]:
+        if name == "hazy":
+            continue
+        outdoor, rooms = (
+            settings.gain(psnrs[data][name], psnrs[data]["as it is"]) for data in ("outdoor", "nyu")
+        )
+        yield Change(
+            name,
+            outdoor,
+            rooms,
+            settings.mean(psnrs["clear"][name]).mean,
+            mean(name, "fade") / mean("hazy", "fade"),
+            mean(name, "saturated"),
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for folder in ("nyu", "photos", "real", "output"):
+        parser.add_argument(folder, type=Path)
+    parser.add_argument("--minutes", type=int, default=5)
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("names", nargs="*")
+    asked = parser.parse_intermixed_args()
+    folders = {"nyu": asked.nyu, "outdoor": asked.photos, "clear": asked.photos, "real": asked.real}
+    main(folders, asked.output, asked.minutes, asked.teacher, asked.names or list(CHANGES))
