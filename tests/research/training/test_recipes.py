@@ -202,7 +202,7 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
     ("model", "recipe"),
     [
         ("kddn-photo", "kddn-photo-2"),
-        ("kddn-indoor", "kddn-indoor-2"),
+        ("kddn-indoor", "kddn-indoor-4"),
         ("kddn-paper", "kddn-paper-5"),
     ],
 )
