@@ -224,6 +224,14 @@ def test_gray_of_16_bits_in_32_comes_back(dehazer):
         dehazer(wide)
 
 
+@pytest.mark.parametrize("format", ["png", "tiff", "ppm"])
+def test_gray_of_16_bits_becomes_what_can_be_read_again(dehazer, format):
+    content = b"P5 60 40 65535\n" + GRAY16.astype(">u2").tobytes()
+    other = dehazer.in_memory(content, format=format, strength=0).content
+    again = files_of_kddn.open_picture(other).photograph.pixels[..., 0]
+    np.testing.assert_array_equal(again, GRAY16)
+
+
 @pytest.mark.parametrize("size", [(240, 160), (64, 64)])
 def test_an_icon_keeps_its_size(dehazer, size):
     content = saved(hazy_photograph(*size), "ICO")

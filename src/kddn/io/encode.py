@@ -38,6 +38,8 @@ def encode(
     options = WELL | {"ICO": {"sizes": [image.size]}} | (quality or {})
     if format == "JPEG" and image.mode in ("RGBA", "LA", "RGBa", "La"):
         raise ImageError("JPEG has no transparency; write PNG, TIFF or WebP")
+    if image.mode == "I":  # 16 bits, which Pillow would write as 32 where a format has them
+        image = image.convert("I;16")
     image.info = {}
     buffer = io.BytesIO()
     try:
