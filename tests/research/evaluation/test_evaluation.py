@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -319,8 +320,29 @@ def test_what_cannot_stand_beside_an_earlier_evaluation_is_said(nyu, tmp_path):
     evaluate({"nyu": nyu}, ["dcp"], images=1, output=tmp_path)
     with pytest.raises(DataError, match=r"nyu had other images when .* was written"):
         evaluate({"nyu": nyu}, ["cap"], images=2, beside=tmp_path)
+    evaluate({"nyu": nyu}, ["dcp"], images=2, output=tmp_path)
+    with pytest.raises(DataError, match=r"nyu had other images when .* was written"):
+        evaluate({"nyu": nyu}, ["cap"], images=1, beside=tmp_path)
     with pytest.raises(DataError, match="was measured by psnr, ssim; ask for the same metrics"):
         evaluate({"nyu": nyu}, ["cap"], images=1, metrics=["ciede2000"], beside=tmp_path)
+
+
+@pytest.mark.parametrize(("louder", "same"), [(0.004, True), (0.4, False)])
+def test_images_are_the_same_where_the_processor_draws_a_few_pixels_otherwise(
+    nyu, tmp_path, louder, same
+):
+    evaluate({"nyu": nyu}, ["dcp"], images=1, output=tmp_path)
+    rows = tmp_path / "images.csv"
+    found = re.compile(r"(?<=,hazy,1350,1350_1,)[\d.]+")
+    before = found.sub(lambda psnr: f"{float(psnr[0]) + louder:.5g}", rows.read_text())
+    rows.write_text(before)
+    if same:
+        evaluate({"nyu": nyu}, ["cap"], images=1, output=tmp_path, beside=tmp_path)
+        assert ",cap full," in rows.read_text()
+    else:
+        with pytest.raises(DataError, match="nyu had other images"):
+            evaluate({"nyu": nyu}, ["cap"], images=1, output=tmp_path, beside=tmp_path)
+        assert rows.read_text() == before
 
 
 def test_full_resolution_can_be_left_out(tmp_path):
@@ -336,7 +358,7 @@ def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
     (tmp_path / "b.png").write_bytes(b"no picture")
     with pytest.raises(KddnError, match=r"b\.png"):
         evaluate({"real": tmp_path}, ["dcp"], output=tmp_path / "out")
-    with (tmp_path / "out/no-reference.csv").open() as file:
+    with (tmp_path / "out/no-reference.csv.part").open() as file:
         assert [(row["image"], row["system"]) for row in csv.DictReader(file)] == [
             ("a", "hazy"),
             ("a", "dcp full"),

@@ -60,9 +60,9 @@ def evaluate(
         metrics: What to measure beside PSNR and SSIM: names in `METRICS`.
         vgg: Weights of VGG, to measure the distance of its features too.
         output: Folder for `images.csv` and, of pictures without ground truth, `no-reference.csv`,
-            both written while it goes on; and at its end `summary.csv` and `.md`,
-            `no-reference.md`, and `evaluation.json` with versions and checksums. None are written
-            without.
+            both written while it goes on, with `.part` behind their names; and at its end
+            `summary.csv` and `.md`, `no-reference.md`, and `evaluation.json` with versions and
+            checksums. None are written without.
         beside: Output of an earlier evaluation, whose rows of other systems come before the new
             ones; it may be `output` itself.
         images: How many images of each set to use, from the first.
@@ -90,10 +90,10 @@ def evaluate(
     found = score(systems, seen, protocols, more)
     earlier = None if beside is None else reports.Earlier(beside)
     if earlier is not None:
-        found = chain(list(earlier.rows(data, systems, ["psnr", "ssim", *more])), found)
+        kept = list(earlier.rows(data, systems, ["psnr", "ssim", *more]))
+        found = chain(kept, earlier.checked(found))
     results = list(found if output is None else reports.written(found, output))
     if earlier is not None:
-        earlier.check(checksums)
         results.sort(key=_place(result.data for result in results))
     scores = [result for result in results if isinstance(result, Score)]
     unreferenced = [result for result in results if isinstance(result, NoReference)]

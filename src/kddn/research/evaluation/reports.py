@@ -123,7 +123,8 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
 def written(results: Iterable[Score | NoReference], folder: Path) -> Iterator[Score | NoReference]:
     """The same results, written as they come: an evaluation that is stopped leaves what it found.
 
-    Against the target into `images.csv`, without it into `no-reference.csv`.
+    Against the target into `images.csv`, without it into `no-reference.csv`. Until all are there,
+    the files end in `.part`, so that those of an earlier evaluation stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, csv.DictWriter[str]] = {}
@@ -133,11 +134,15 @@ def written(results: Iterable[Score | NoReference], folder: Path) -> Iterator[Sc
             name = "no-reference.csv" if isinstance(result, NoReference) else "images.csv"
             if name not in writers:
                 # Buffered by lines, so that a killed run loses none.
-                file = stack.enter_context((folder / name).open("w", newline="", buffering=1))
-                writers[name] = csv.DictWriter(file, list(row), lineterminator="\n")
+                file = (folder / f"{name}.part").open("w", newline="", buffering=1)
+                writers[name] = csv.DictWriter(
+                    stack.enter_context(file), list(row), lineterminator="\n"
+                )
                 writers[name].writeheader()
             writers[name].writerow(row)
             yield result
+    for name in writers:
+        (folder / f"{name}.part").replace(folder / name)
 
 
 def write_table(
@@ -185,6 +190,7 @@ class Earlier:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._hazy: dict[_Place, float] = {}
         try:
             self.record = json.loads((folder / "evaluation.json").read_text())
         except (OSError, ValueError) as error:
@@ -206,26 +212,74 @@ class Earlier:
                     f"{self.folder} was measured by {', '.join(line)}; ask for the same metrics"
                 )
             figures = {metric: float(value) for metric, value in line.items()}
-            if of_what["data"] not in data or of_what["system"] not in systems:
-                yield Score(**of_what, figures=figures, seconds=seconds)
+            score = Score(**of_what, figures=figures, seconds=seconds)
+            yield from self._kept(score, data, systems)
         for line in _lines(self.folder / "no-reference.csv"):
             of_what = {key: line.pop(key) for key in ("data", "system", "image")}
             found = {key: float(value) if value else None for key, value in line.items()}
-            if of_what["data"] not in data or of_what["system"] not in systems:
-                yield NoReference(**of_what, **found)  # type: ignore[arg-type]
+            row = NoReference(**of_what, **found)  # type: ignore[arg-type]
+            yield from self._kept(row, data, systems)
 
-    def check(self, checksums: "Checksums") -> None:
-        """Compare the images.
+    def _kept(
+        self, row: Score | NoReference, data: Container[str], systems: Container[str]
+    ) -> Iterator[Score | NoReference]:
+        """A row, if it is not measured again; of hazy images its figure is remembered."""
+        if row.system == "hazy":
+            place, figure = _hazy(row)
+            self._hazy[place] = figure
+        if row.data not in data or row.system not in systems:
+            yield row
+
+    def checked(self, found: Iterable[Score | NoReference]) -> Iterator[Score | NoReference]:
+        """New results, of the same images as those that `rows` has given.
+
+        By what there is to say of the hazy ones, since other processors may draw some pixels of
+        their haze differently by a level.
 
         Raises:
-            DataError: If a data set of both had others then.
+            DataError: As soon as an image differs, or at the end, if some were not among them.
         """
-        for name, images in checksums.record().items():
-            if self.record["data"].get(name, images) != images:
-                raise DataError(
-                    f"{name} had other images when {self.folder} was written: its rows and the new "
-                    "ones do not belong beside each other; evaluate all systems again"
-                )
+        seen = set[_Place]()
+        for result in found:
+            if result.system == "hazy":
+                place, figure = _hazy(result)
+                seen.add(place)
+                if self._measures(place) and not abs(self._hazy[place] - figure) <= _SAME:
+                    raise self._of_others(result.data)
+            yield result
+        asked = {place[:2] for place in seen}
+        if left := [place for place in self._hazy if place[:2] in asked and place not in seen]:
+            raise self._of_others(left[0][0])
+
+    def _measures(self, place: "_Place") -> bool:
+        """Whether the image's data set was measured by this protocol.
+
+        Raises:
+            DataError: If it was, but not this image.
+        """
+        if place not in self._hazy and any(place[:2] == other[:2] for other in self._hazy):
+            raise self._of_others(place[0])
+        return place in self._hazy
+
+    def _of_others(self, data: str) -> DataError:
+        return DataError(
+            f"{data} had other images when {self.folder} was written: its rows and the new "
+            "ones do not belong beside each other; evaluate all systems again"
+        )
+
+
+_Place = tuple[str, str, str]
+"""Data set, protocol and image."""
+
+_SAME = 0.01
+"""Of images that are the same, PSNR in dB, or the dark channel, differ by less."""
+
+
+def _hazy(result: Score | NoReference) -> tuple[_Place, float]:
+    """Which image it is, and a figure that tells it from others."""
+    if isinstance(result, NoReference):
+        return (result.data, "", result.image), result.dark_channel
+    return (result.data, result.protocol, result.image), result.figures["psnr"]
 
 
 _OF_WHAT = ("data", "protocol", "system", "scene", "image")
