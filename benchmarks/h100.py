@@ -88,8 +88,9 @@ def had(name: str) -> tuple[int, float, float]:
     """Steps and images that weights were trained for, and operations."""
     in_all, images, done = 0, 0.0, 0.0
     stage: Role = "teacher" if name == "kddn-teacher" else "student"
-    for log in sorted((RESULTS / name).glob("training-[0-9].csv")):
-        says = recipe(f"{name}-{log.stem[-1]}")
+    for log in sorted((RESULTS / name).glob("training-[0-9]*.csv")):
+        # The digit is the recipe's: 3b was trained by 3, otherwise sized.
+        says = recipe(f"{name}-{log.stem.removeprefix('training-')[0]}")
         with log.open() as file:
             in_all += (steps := max(int(line["step"]) for line in csv.DictReader(file)) + 1)
         data = says["data"]
