@@ -192,7 +192,7 @@ def test_what_is_wrong_is_named(its, o_haze, tmp_path):
         ITS.find(tmp_path)
     root = tmp_path / "its"
     shutil.copytree(its, root)
-    with pytest.raises(DataError, match="a batch has 8"):
+    with pytest.raises(DataError, match="a batch has 8; add more, or"):
         batches(ITS.find(root), size=8)
     Image.new("RGB", (64, 48)).save(root / "clear/2.png")
     with pytest.raises(DataError, match=r"is 80x60, but .*clear/2.png is 64x48"):

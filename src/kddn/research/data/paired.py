@@ -112,7 +112,10 @@ class FixedPairs(Batches):
         workers: int,
     ) -> None:
         if len(files) < config.size:
-            raise DataError(f"there are {len(files)} images here, but a batch has {config.size}")
+            raise DataError(
+                f"there are {len(files)} images to train on, but a batch has {config.size}; "
+                "add more, or make the batch's size smaller"
+            )
         self.files = files
         self.workers = workers
         self.batches_in_all = len(files) // config.size
