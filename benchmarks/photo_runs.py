@@ -1,6 +1,6 @@
 """What holds kddn-photo back: short runs of equal length from one start, each changed in one thing.
 
-python benchmarks/photo_runs.py NYU PHOTOS REAL OUTPUT [--minutes 5] [--teacher FILE] [NAME ...]
+python benchmarks/photo_runs.py NYU PHOTOS REAL OUTPUT [--minutes 5] [NAME ...]
 
 Each run has as many minutes of the processors (recipe `kddn-photo-2` from kddn-indoor's weights, on
 small images), and is measured on one of eight drawn hazes, one of 20 images of the validation
@@ -32,7 +32,12 @@ BASE = [
     "--data.photos.batch.scales=[0.3,0.5]",
 ]
 _HAZE = "--data.photos.haze."
-_IMITATION = {"imitation": 1.0, "density": "transmission", "pairs": "unet"}
+_IMITATION = {
+    "imitation": 1.0,
+    "density": "transmission",
+    "pairs": "unet",
+    "teacher": "kddn:teacher",
+}
 _THREE_SCALES = {"widths": [48, 96, 144], "blocks": [2, 2, 6, 2, 2], "lights": "maps", "scales": 3}
 
 CHANGES: dict[str, list[str]] = {
@@ -77,27 +82,32 @@ class Change:
     saturated: float
     """Share of the real photographs that is newly black or white."""
 
+    def cells(self) -> list[str]:
+        """A row of the table."""
+        gains = [f"{self.outdoor:+.2f}", f"{self.rooms:+.2f}"]
+        return [
+            self.change,
+            *gains,
+            f"{self.clear:.1f}",
+            f"{self.fade:.3f}",
+            f"{self.saturated:.2%}",
+        ]
 
-def main(
-    roots: dict[str, Path], output: Path, minutes: int, teacher: Path | None, names: Sequence[str]
-) -> None:
+
+def main(roots: dict[str, Path], output: Path, minutes: int, names: Sequence[str]) -> None:
     """Train, measure, and write table.csv and table.md.
 
     Args:
         roots: Folders of NYU, photographs and real hazy photographs, by data set.
         output: Where runs and the table go.
         minutes: Of the processors, for each run.
-        teacher: What is imitated, where that is among the changes.
         names: Which changes.
     """
-    if "imitation" in names and teacher is None:
-        raise SystemExit("imitation needs --teacher, or name other changes")
     systems = {"hazy/0": lambda hazy: hazy}
     for name in dict.fromkeys(["as it is", *names]):
         options = [*BASE, *CHANGES[name]]
         options += [f"--data.root={roots['nyu']}", f"--data.photos.root={roots['outdoor']}"]
         options += [f"--trainer.callbacks.duration=00:00:{minutes:02}:00"]  # the timer is the last
-        options += [f"--model.losses.teacher={teacher}"] * (name == "imitation")
         weights = train_once("student", options, output / name.replace(" ", "-"))
         systems[f"{name}/0"] = network_system(weights)
     cases = (
@@ -110,9 +120,7 @@ def main(
     write_rows(output / "table.csv", rows)
     heads = ["change", "drawn haze, gain, dB (95%)", "rooms, gain, dB (95%)",
              "clear photographs, dB", "FADE, of the input's", "newly black or white"]  # fmt: skip
-    cells = [[r.change, f"{r.outdoor:+.2f}", f"{r.rooms:+.2f}", f"{r.clear:.1f}"] for r in rows]
-    for row, r in zip(cells, rows, strict=True):
-        row += [f"{r.fade:.3f}", f"{r.saturated:.2%}"]
+    cells = [r.cells() for r in rows]
     cells[0][1:3] = "", ""  # over itself
     table = markdown([heads, *cells])
     (output / "table.md").write_text(table)
@@ -154,8 +162,7 @@ if __name__ == "__main__":
     for folder in ("nyu", "photos", "real", "output"):
         parser.add_argument(folder, type=Path)
     parser.add_argument("--minutes", type=int, default=5)
-    parser.add_argument("--teacher", type=Path)
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
     folders = {"nyu": asked.nyu, "outdoor": asked.photos, "clear": asked.photos, "real": asked.real}
-    main(folders, asked.output, asked.minutes, asked.teacher, asked.names or list(CHANGES))
+    main(folders, asked.output, asked.minutes, asked.names or list(CHANGES))

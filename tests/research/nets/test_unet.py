@@ -103,6 +103,8 @@ def test_another_shape_is_not_told_finer():
     network = UNet(UNetConfig(**NARROW, scales=3))
     for config in (network.config, UNetConfig(**NARROW), UNetConfig(**NARROW, kernel=3)):
         assert told_finer(network, config) is network
+    network = UNet(UNetConfig(**NARROW))
+    assert told_finer(network, UNetConfig(**NARROW, lights="maps", kernel=3)) is network
 
 
 @pytest.mark.parametrize("lights", ["picture", "pixels"])

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
@@ -239,27 +240,20 @@ class Earlier:
         Raises:
             DataError: As soon as an image differs, or at the end, if some were not among them.
         """
+        measured = {place[:2] for place in self._hazy}
         seen = set[_Place]()
         for result in found:
             if result.system == "hazy":
                 place, figure = _hazy(result)
                 seen.add(place)
-                if self._measures(place) and not abs(self._hazy[place] - figure) <= _SAME:
+                before = self._hazy.get(place, math.nan)
+                if place[:2] in measured and not abs(before - figure) <= _SAME:
                     raise self._of_others(result.data)
             yield result
         asked = {place[:2] for place in seen}
-        if left := [place for place in self._hazy if place[:2] in asked and place not in seen]:
-            raise self._of_others(left[0][0])
-
-    def _measures(self, place: "_Place") -> bool:
-        """Whether the image's data set was measured by this protocol.
-
-        Raises:
-            DataError: If it was, but not this image.
-        """
-        if place not in self._hazy and any(place[:2] == other[:2] for other in self._hazy):
-            raise self._of_others(place[0])
-        return place in self._hazy
+        for data, protocol, _ in self._hazy.keys() - seen:
+            if (data, protocol) in asked:
+                raise self._of_others(data)
 
     def _of_others(self, data: str) -> DataError:
         return DataError(
