@@ -35,7 +35,7 @@ def row(fault: Fault, outcomes: list[Outcome]) -> dict[str, Any]:
     return {
         "fault": fault.name,
         "runs": len(outcomes),
-        "exit status or signal": " or ".join(sorted({str(int(o.status)) for o in outcomes})),
+        "exit status or signal": " or ".join(sorted({str(abs(o.status)) for o in outcomes})),
         "results when it ended": f"{min(whole)} to {max(whole)}",
         "half results": sum(outcome.partial for outcome in outcomes),
         "pictures lost": sum(outcome.lost for outcome in outcomes),

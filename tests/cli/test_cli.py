@@ -150,6 +150,17 @@ def test_errors_are_one_line(photo, arguments, cause):
     assert result.stderr.count("\n") == 1
 
 
+def test_interrupted_imports_are_interruptions(photo, monkeypatch):
+    # As modules made with pybind11 pass on an interrupt, which may come at any moment.
+    (photo.parent / "onnxruntime.py").write_text(
+        "try: raise KeyboardInterrupt\n"
+        "except KeyboardInterrupt as cause: raise ImportError('failed') from cause\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(photo.parent))
+    done = run("dehaze", photo, cwd=photo.parent)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_models_lists_the_default_first():
     lines = run("models").stdout.splitlines()
     assert lines[1].split()[0] == "kddn-photo"

@@ -18,7 +18,7 @@ class Outcome:
     """What is found after a fault, and after the run that follows it."""
 
     status: int
-    """Of the command that met the fault."""
+    """Of the command that met the fault; minus a signal's number, if it died of one."""
     whole: int
     """Results that are pictures of the right size."""
     partial: int
@@ -83,7 +83,7 @@ class Batch:
     def outcome(self) -> Outcome:
         """Wait for the command, look, run it again without the fault, and look again."""
         told = "".join(process.communicate(timeout=120)[1] or "" for process in self.running)
-        status = max(abs(process.returncode) for process in self.running)
+        status = max((process.returncode for process in self.running), key=abs)
         whole, left = self._whole(), self._left()
         partial = len(self.results) - whole
         lost = sum(

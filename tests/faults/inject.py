@@ -24,7 +24,7 @@ class Fault:
     name: str
     happen: Callable[[Batch], None]
     statuses: tuple[int, ...]
-    """Of the command, signals as their numbers."""
+    """Of the command; minus a signal's number, if it died of one."""
     complete: bool = True
     """Whether every picture has a result after the next run."""
 
@@ -81,9 +81,11 @@ def interrupted(number: signal.Signals) -> Callable[[Batch], None]:
         process = batch.start()
         while process.poll() is None and "numpy" not in _maps(process):
             time.sleep(0.005)  # until then it is Python that begins, not the command
-        if random.random() < 0.8:
+        if random.random() < 0.7:
             batch.wait_for(random.randrange(1, batch.count))
-        time.sleep(random.random() / 10)
+            time.sleep(random.random() / 10)
+        else:
+            time.sleep(random.random() / 2)  # the model is being opened
         process.send_signal(number)
 
     return happen
@@ -191,9 +193,9 @@ FAULTS = (
     Fault("disk full (file system of 100 kB)", full_file_system, (1,)),
     Fault("target read-only", read_only_target, (1,)),
     Fault("permission lost halfway", permission_lost, (1,)),
-    Fault("SIGINT at a random moment", interrupted(INT), (130, 0, INT)),  # INT: once all is done
-    Fault("SIGTERM at a random moment", interrupted(TERM), (TERM, 0)),
-    Fault("SIGKILL at a random moment", interrupted(KILL), (KILL, 0)),
+    Fault("SIGINT at a random moment", interrupted(INT), (130, 0, -INT)),
+    Fault("SIGTERM at a random moment", interrupted(TERM), (-TERM, 0)),
+    Fault("SIGKILL at a random moment", interrupted(KILL), (-KILL, 0)),
     Fault("two runs on one folder", two_runs, (0,)),
     Fault("pictures removed meanwhile", sources_removed, (0, 1), complete=False),
     Fault("pictures cut short meanwhile", sources_changed, (0, 1), complete=False),
