@@ -110,7 +110,9 @@ def test_the_input_is_left_alone(dehazer):
 @pytest.mark.parametrize("full", [False, True])
 def test_strength(dehazer, full):
     hazy = np.asarray(hazy_photograph(300, 200))
-    np.testing.assert_array_equal(dehazer(hazy, strength=0.0, full_resolution=full), hazy)
+    fine = np.random.default_rng(0).random((40, 30, 3))
+    for same in (hazy, fine, fine[..., 0], fine.astype(np.float32)[..., :1]):
+        np.testing.assert_array_equal(dehazer(same, strength=0.0, full_resolution=full), same)
     half = dehazer(hazy, strength=0.5, full_resolution=full).astype(float)
     whole = dehazer(hazy, full_resolution=full).astype(float)
     inside = (whole > 0) & (whole < 255)
@@ -238,6 +240,10 @@ def test_transmission_is_that_of_the_haze(dehazer):
         assert estimated.shape == (266, 400)
         assert 0 <= estimated.min() <= estimated.max() <= 1
         assert abs(estimated.mean() - t) < 0.15
+    with Image.open(DEMO) as image:
+        expected = dehazer.transmission(image)
+    for same in (DEMO, str(DEMO), DEMO.read_bytes()):
+        np.testing.assert_array_equal(dehazer.transmission(same), expected)
 
 
 def test_transmission_of_a_known_result_is_exact():

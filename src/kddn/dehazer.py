@@ -231,6 +231,7 @@ class Dehazer:
             ImageError: If the picture cannot be read or handled, or the new file cannot be written
                 or exists already.
         """
+        files.check_ending(path)
         output = output or path.with_stem(path.stem + SUFFIX)
         file_format = files.format_of(output)
         writing.check_free(output, overwrite=overwrite)
@@ -252,7 +253,8 @@ class Dehazer:
 
         Args:
             content: The file.
-            format: Ending of another format, such as `png`; by default it stays.
+            format: Ending of another format, such as `png`; by default it stays, but for those
+                that can be read alone, which become PNG.
             strength: See `__call__`.
             full_resolution: See `__call__`.
 
@@ -282,7 +284,7 @@ class Dehazer:
     ) -> Encoded:
         """Remove haze from a picture file; in another format if one is named, by PIL's name."""
         opened = files.open_picture(source, max_pixels=self.max_pixels)
-        file_format = format or opened.format
+        file_format = format or files.writable(opened.format)
         photograph, encode, lost = opened.photograph, opened.encode, opened.lost(file_format)
         del opened  # so that only one copy of the pixels is held at a time
         pixels, hazy, less_hazy = self._remove(photograph, strength, full_resolution)
@@ -299,18 +301,18 @@ class Dehazer:
         give_back()
         return Encoded(content, file_format, size, haze, lost)
 
-    def transmission(self, x: Image.Image | NDArray[Any]) -> Floats:
+    def transmission(self, x: str | Path | bytes | Image.Image | NDArray[Any]) -> Floats:
         """How much of the scene's own light comes through the haze, place by place.
 
         Args:
-            x: A PIL image or an array, as for `__call__`.
+            x: One picture, as for `__call__`.
 
         Returns:
             `t` in [0, 1], float32 `H W`, upright: 1 where there is no haze. Told from what the
             model removes at the working size; see `kddn.inference.transmission`.
 
         Raises:
-            ImageError: If the picture cannot be handled.
+            ImageError: If the picture cannot be read or handled.
 
         Examples:
             >>> import numpy as np
@@ -318,7 +320,11 @@ class Dehazer:
             >>> Dehazer().transmission(np.zeros((48, 64, 3), np.uint8)).shape
             (48, 64)
         """
-        photograph = images.from_any(x)
+        if isinstance(x, str | Path | bytes):
+            source = Path(x) if isinstance(x, str) else x
+            photograph = files.open_picture(source, max_pixels=self.max_pixels).photograph
+        else:
+            photograph = images.from_any(x)
         hazy, affine = self.affine_map(photograph)
         t = Image.fromarray(estimate(hazy, affine(hazy, 1.0)))
         height, width = photograph.pixels.shape[:2]
@@ -349,8 +355,7 @@ class Dehazer:
         self, photograph: images.Photograph, strength: float, full_resolution: bool
     ) -> tuple[NDArray[Any], Floats, Floats]:
         """The clear pixels, and at the working size what came in and what the model made of it."""
-        if not 0 <= strength <= MAXIMUM_STRENGTH:
-            raise ValueError(f"strength must lie in [0, {MAXIMUM_STRENGTH}], not {strength}")
+        check_strength(strength)
         pixels, maximum = photograph.pixels, photograph.maximum
         estimator, longest = self._estimator, self.working_size
         draws = estimator if isinstance(estimator, ImageEstimator) else None  # not only a map
@@ -364,7 +369,18 @@ class Dehazer:
             small = shrink(clear, 1.0, hazy.shape[:2])  # before _mix, which works in place
             return _mix(pixels, clear, maximum, strength), hazy, small
         affine = self._estimate(hazy)
-        return affine.faded(strength)(pixels, maximum), hazy, affine(hazy, 1.0)
+        clear = affine.faded(strength)(pixels, maximum) if strength else pixels.copy()
+        return clear, hazy, affine(hazy, 1.0)
+
+
+def check_strength(strength: float) -> None:
+    """See that a strength is one that pictures and videos can be done with.
+
+    Raises:
+        ValueError: If not.
+    """
+    if not 0 <= strength <= MAXIMUM_STRENGTH:
+        raise ValueError(f"strength must lie in [0, {MAXIMUM_STRENGTH}], not {strength}")
 
 
 def shrink(pixels: NDArray[Any], maximum: float, shape: Sequence[int]) -> Floats:
@@ -406,6 +422,8 @@ def _working_shape(shape: Sequence[int], longest: int, stride: int) -> tuple[int
 
 def _mix(hazy: NDArray[Any], clear: Floats, maximum: float, strength: float) -> NDArray[Any]:
     """`strength` of the way from the hazy picture to the clear one, in the hazy one's dtype."""
+    if strength == 0:
+        return hazy.copy()
     clear *= np.float32(strength * maximum)
     clear += np.float32(1 - strength) * hazy.astype(np.float32)
     clear.clip(0, maximum, out=clear)

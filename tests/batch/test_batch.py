@@ -23,7 +23,7 @@ from helpers import hazy_photograph
 from kddn import Dehazer
 from kddn.batch import machine
 from kddn.batch.plan import Destination, Job, find, read_manifest
-from kddn.batch.run import _Room, run
+from kddn.batch.run import Settings, _Room, run
 from kddn.cli import main
 from kddn.errors import KddnError
 from kddn.io.writing import _host, _mark
@@ -180,7 +180,31 @@ def test_a_folder_may_have_braces_in_its_name(tree, tmp_path, monkeypatch):
 
 def test_a_list_of_one_goes_to_a_folder(tree, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert planned({"output": "out"}, "in/a.jpg", listed=True) == {"in/a.jpg": "out/a.jpg"}
+    assert planned({"output": "out"}, listed=["in/a.jpg"]) == {"in/a.jpg": "out/a.jpg"}
+
+
+def test_names_on_a_list_are_no_patterns(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert planned({"output": "out"}, listed=["in/[a].jpg"]) == {"in/[a].jpg": "out/[a].jpg"}
+
+
+def test_a_file_of_several_names_is_replaced_once(tree):
+    (tree / "b.jpg").symlink_to("a.jpg")
+    names = [tree / "b.jpg", tree / "a.jpg", tree / "two/../a.jpg"]
+    assert planned({"in_place": True}, *names) == {str(names[0]): str(names[0])}
+
+
+def test_what_a_template_made_is_no_picture(tree):
+    template = "{folder}/{stem}_clear{suffix}"
+    made = tree / "a_clear.jpg"
+    hazy_photograph(40, 30).save(made)
+    destination = Destination(output=template)
+    for asked in (tree, tree / "*.jpg"):
+        assert made not in find([str(asked)], destination).pictures
+    assert find([str(made)], destination).pictures == [made]  # asked for by its name
+    unchanged = Destination(output="{folder}/{stem}{suffix}")
+    with pytest.raises(KddnError, match="would be replaced by its result"):
+        unchanged.jobs(find([str(tree)], unchanged))
 
 
 @pytest.mark.parametrize(("format", "expected"), [("png", "png mp4"), (".mkv", "jpg mkv")])
@@ -211,6 +235,29 @@ def test_what_may_not_be_seen_is_a_row_and_no_more(tree, monkeypatch):
     rows = [row for _, row in run(Dehazer("dcp"), jobs)]
     assert [row.status for row in rows] == ["done", "done", "done", "failed"]
     assert rows[-1].error == f"{closed}: the folder cannot be read (Permission denied)"
+    again = [row for _, row in run(Dehazer("dcp"), jobs, Settings(skip_existing=True))]
+    assert [row.status for row in again] == ["skipped", "skipped", "skipped", "failed"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_files_that_may_not_be_looked_at_are_rows(tree, monkeypatch, threads):
+    stat, closed = os.stat, tree / "one"
+
+    def forbidden(path, **options):
+        if closed in Path(os.fsdecode(path)).parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    def content(path):
+        os.stat(path)
+        with path.open("rb") as file:
+            return file.read()
+
+    jobs = Destination().jobs(find([str(tree)], recursive=True))
+    monkeypatch.setattr(os, "stat", forbidden)
+    monkeypatch.setattr(Path, "read_bytes", content)
+    rows = [row for _, row in run(Dehazer("dcp"), jobs, threads=threads)]
+    assert [row.status for row in rows] == ["done", "done", "failed", "failed", "done"]
 
 
 @pytest.mark.parametrize(
@@ -222,8 +269,9 @@ def test_what_may_not_be_seen_is_a_row_and_no_more(tree, monkeypatch):
         (b" b.jpg\n", [" b.jpg"]),
         (b"a.jpg\0new\nline.jpg\0", ["a.jpg", "new\nline.jpg"]),
         (b"caf\xe9.jpg\n", ["caf\udce9.jpg"]),
+        ("a\u2028b.jpg\rc\x0b.jpg\n".encode(), ["a\u2028b.jpg", "c\x0b.jpg"]),
     ],
-    ids=["utf-8 with mark", "utf-16", "comments", "spaces", "zeros", "bytes"],
+    ids=["utf-8 with mark", "utf-16", "comments", "spaces", "zeros", "bytes", "separators"],
 )
 def test_lists_as_others_write_them(tmp_path, content, expected):
     for name in ("#1.jpg", " b.jpg"):

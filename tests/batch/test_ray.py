@@ -306,7 +306,12 @@ def test_parquet_files_keep_all_but_their_pictures(cluster, tmp_path):
     ).replace_schema_metadata({"huggingface": "{}"})
     pq.write_table(table, tmp_path / "in/a.parquet", row_group_size=2, compression="zstd")
     pq.write_table(table.select(["label"]), tmp_path / "in/none.parquet")
+    late = {"row_group_size": 1, "compression": "none"}
+    pq.write_table(table.select(["raw"]), tmp_path / "in/plain.parquet", **late)
     rows = {row.input.rpartition("in/")[2]: row for row in done(tmp_path / "in", tmp_path / "out")}
+    with pq.ParquetFile(tmp_path / "out/plain.parquet") as made:  # whose first rows have no picture
+        assert made.metadata.row_group(0).column(0).compression == "UNCOMPRESSED"
+        assert [value is None for value in made.read()["raw"].to_pylist()] == [True, False, True]
     assert rows["none.parquet"].error.endswith("it has no column of encoded pictures; leave it out")
     assert rows["a.parquet/2/raw"].status == "failed"
     with pq.ParquetFile(tmp_path / "out/a.parquet") as made:

@@ -1,6 +1,7 @@
 """Any picture file in, the same kind of picture file out: a property over sizes, modes, formats."""
 
 import io
+import struct
 
 import imagecodecs
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import EpsImagePlugin, ExifTags, Image, ImageCms, PngImagePlugin
 
 from helpers import encoded, hazy_photograph
 from kddn import Dehazer, ImageError
+from kddn.batch.plan import find
 from kddn.io import files as files_of_kddn
 
 MODES = {
@@ -157,6 +159,41 @@ def test_jpeg_with_a_preview_behind_is_a_jpeg(dehazer):
     assert (found.format, found.size) == ("JPEG", (60, 40))
 
 
+def test_mpo_by_name_is_written_as_the_jpeg_that_it_is(dehazer, tmp_path):
+    image, exif = hazy_photograph(60, 40), Image.Exif()
+    exif[0x010F] = "Camera"
+    image.save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=[image], exif=exif)
+    found = opened(dehazer(tmp_path / "a.mpo").read_bytes())
+    assert (found.format, found.getexif()[0x010F]) == ("JPEG", "Camera")
+
+
+def test_raw_and_heic_are_told_what_to_do(dehazer, tmp_path, monkeypatch):
+    (tmp_path / "a.NEF").write_bytes(b"raw")
+    with pytest.raises(ImageError, match=r"a.NEF: this is a camera's raw file; develop it first"):
+        dehazer(tmp_path / "a.NEF")
+    content = saved(hazy_photograph(60, 40), "HEIF")
+    monkeypatch.setattr(files_of_kddn, "_register_heif", lambda: None)
+    for name in [name for name, format in Image.EXTENSION.items() if format == "HEIF"]:
+        monkeypatch.delitem(Image.EXTENSION, name)
+    monkeypatch.delitem(Image.OPEN, "HEIF")
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
+    (tmp_path / "a.heic").write_bytes(content)
+    hint = r"this is HEIC, which needs: pip install 'kddn\[heic\]'"
+    for source in (tmp_path / "a.heic", content):
+        with pytest.raises(ImageError, match=hint):
+            dehazer(source)
+    assert [path.name for path in find([str(tmp_path)]).pictures] == ["a.heic"]
+
+
+def test_what_can_be_read_alone_becomes_png(dehazer):
+    assert files_of_kddn.writable("PSD") == "PNG"
+    pixels = np.asarray(hazy_photograph(60, 40)).transpose(2, 0, 1).tobytes()
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, 40, 60, 8, 3)
+    photoshop = header + bytes(12) + bytes(2) + pixels
+    assert opened(photoshop).format == "PSD"
+    assert opened(dehazer(photoshop)).format == "PNG"
+
+
 @pytest.mark.parametrize(("mode", "key"), [("RGB", (9, 8, 7)), ("L", 9)])
 def test_the_colour_that_is_transparent_stays_so(dehazer, mode, key):
     image = hazy_photograph(60, 40).convert(mode)
@@ -165,6 +202,18 @@ def test_the_colour_that_is_transparent_stays_so(dehazer, mode, key):
     alpha = np.asarray(found.getchannel("A"))
     assert (alpha[:10, :10] == 0).all()
     assert (alpha[10:] == 255).all()
+
+
+def test_what_is_transparent_of_one_bit_stays_so(dehazer):
+    image = hazy_photograph(60, 40).convert("1")
+    found = opened(dehazer(saved(image, "PNG", transparency=0)))
+    np.testing.assert_array_equal(np.asarray(found.getchannel("A")), np.asarray(image) * 255)
+
+
+def test_the_transparent_gray_of_16_bits_is_named(dehazer):
+    image = Image.fromarray(np.full((40, 60), 30_000, np.uint16))
+    content = saved(image, "PNG", transparency=30_000)
+    assert files_of_kddn.open_picture(content).lost("PNG") == ("transparency",)
 
 
 def test_xmp_of_png_stays(dehazer):

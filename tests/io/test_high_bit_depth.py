@@ -117,6 +117,49 @@ def test_another_format_gets_what_it_can_hold(format, mode):
             assert np.abs(np.asarray(image, float) - wanted).max() < 6
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_a_channel_that_is_no_ones_is_not_taken_for_transparency(channels, format):
+    kind = "rgb" if channels == 4 else "minisblack"
+    content = tiff(gradient(channels), photometric=kind, extrasamples=["unspecified"])
+    opened = files.open_picture(content)
+    written = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
+    with Image.open(io.BytesIO(written)) as image:
+        assert len(image.getbands()) == channels - 1
+    assert "further channels" in opened.lost(format)
+    assert opened.lost("TIFF") == ()
+
+
+def test_floats_a_little_above_white_are_white():
+    pixels = gradient(4, np.float32)
+    pixels[0] = 1.0005
+    opened = files.open_picture(tiff(pixels, photometric="rgb", extrasamples=["unassalpha"]))
+    for format, white in (("PNG", 65535), ("WEBP", 255)):
+        written = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
+        decoded = imagecodecs.png_decode(written) if format == "PNG" else imread(written)
+        assert (decoded[0, :, 3] == white).all()
+
+
+def imread(content):
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_12_bits_reach_white(channels):
+    pixels = (gradient(channels) >> 4).squeeze()
+    kind = "rgb" if channels == 3 else "minisblack"
+    buffer = io.BytesIO()
+    packed = imagecodecs.packints_encode(pixels.reshape(pixels.shape[0], -1), 12)
+    with tifffile.TiffWriter(buffer) as file:
+        strips = iter([packed])
+        options = {"shape": pixels.shape, "dtype": np.uint16, "photometric": kind}
+        file.write(strips, bitspersample=12, rowsperstrip=len(pixels), metadata=None, **options)
+    opened = files.open_picture(buffer.getvalue())
+    wanted = np.rint(pixels * (65535 / 4095)).reshape(*pixels.shape[:2], -1)
+    np.testing.assert_array_equal(opened.photograph.pixels[..., :channels], wanted)
+
+
 def test_exif_of_a_png_goes_into_a_jpeg():
     opened = files.open_picture(png(gradient(3)))
     clear = opened.photograph.rebuild(opened.photograph.pixels)

@@ -53,6 +53,8 @@ def test_priors_are_models_like_any_other(name):
     result = Dehazer(name)(picture)
     assert result.shape == picture.shape
     assert result[60:].std() > 1.2 * picture[60:].std()
+    for narrow in (picture[:1, :1], picture[:, :1], picture[:1]):
+        assert Dehazer(name)(narrow).shape == narrow.shape
 
 
 def test_depth_of_the_color_attenuation_prior_is_linear_in_hsv():

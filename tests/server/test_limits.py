@@ -70,13 +70,16 @@ def test_names_of_other_hosts_are_refused():
         assert asked.get("/healthz", headers={"Host": host}).status_code == 200
     for host in ("localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST"):
         assert asked.get("/v1/models", headers={"Host": host}).status_code == 200
+    named = client(hosts=("MyServer.local",))
+    assert named.get("/v1/models", headers={"Host": "myserver.local"}).status_code == 200
     any_name = client(hosts=("*",))
     assert any_name.get("/v1/models", headers={"Host": "x.example"}).status_code == 200
 
 
 def test_pages_of_other_sites_may_not_ask_unless_allowed():
     other = {"Origin": "https://other.example"}
-    is_problem(post(client(), headers=RAW | other), 403, "origin")
+    for origin in (other, {"Origin": "http://["}):
+        is_problem(post(client(), headers=RAW | origin), 403, "origin")
     answer = post(client(origins=("https://other.example",)), headers=RAW | other)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "https://other.example"

@@ -2,6 +2,7 @@
 
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -285,11 +286,20 @@ def test_an_interrupted_video_leaves_nothing(tmp_path, dehazer):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
 
 
+def test_a_name_is_never_a_protocol(tmp_path, dehazer, monkeypatch):
+    video(tmp_path / "source.mp4", shots(2)).rename(tmp_path / "12:30.mp4")
+    monkeypatch.chdir(tmp_path)
+    dehaze_video(dehazer, Path("12:30.mp4"), Path("12:31.mp4"))
+    assert len(decoded(tmp_path / "12:31.mp4")) == 2
+
+
 def test_what_is_no_video_is_named(tmp_path, dehazer):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(VideoError, match=r"a.mp4 cannot be done .* see that it is whole"):
         dehaze_video(dehazer, tmp_path / "a.mp4", tmp_path / "b.mp4")
     source = video(tmp_path / "c.mp4", shots(3))
+    with pytest.raises(ValueError, match=r"strength must lie in \[0, 1.5\], not -3"):
+        dehaze_video(dehazer, source, tmp_path / "b.mp4", strength=-3)
     with pytest.raises(VideoError, match=r"no container ends in '.gif'"):
         dehaze_video(dehazer, source, tmp_path / "b.gif")
     (tmp_path / "b.mp4").write_bytes(b"precious")

@@ -61,9 +61,8 @@ class Manifest:
             )
         self.destination.write(settings, json.dumps(now, indent=2) + "\n")
         parts = [name for name in there if name.startswith(f"{_FOLDER}/rows-")]
-        rows = (
-            json.loads(line) for part in parts for line in self.destination.read(part).splitlines()
-        )
+        texts = (self.destination.read(part) for part in parts)
+        rows = (json.loads(line) for text in texts for line in text.split("\n") if line)
         return {row["input"] for row in rows if row["status"] == "done"}
 
     def _agree(self, now: dict[str, Any], before: dict[str, Any]) -> None:

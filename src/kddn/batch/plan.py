@@ -4,9 +4,10 @@ import codecs
 import glob
 import itertools
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -100,13 +101,25 @@ class Destination:
         # That a folder of pictures gets the results too says nothing.
         return _absolute(folder) in results.parents and results in _absolute(path).parents
 
+    def without_results(self, found: Iterable[Path], folder: Path) -> Iterator[Path]:
+        """Those of the files found in a folder that are not there as results."""
+        others = [path for path in found if not self.is_result(path, folder)]
+        made: set[Path] = set()
+        if self._placeholders():
+            made = {place for path in others if (place := self._by_template(path)) != path}
+        yield from (path for path in others if path not in made)
+
     def jobs(self, found: "Found") -> list[Job]:
         """Where each picture's result goes: no two to the same place, and none over its picture.
 
         Raises:
             KddnError: If one would nevertheless.
         """
-        jobs = [Job(source, self._place(source, found)) for source in found.pictures]
+        pictures = found.pictures
+        if self.in_place:  # which two names of one file would have done twice
+            pictures = list({os.path.realpath(path): path for path in reversed(pictures)}.values())
+            pictures.reverse()
+        jobs = [Job(source, self._place(source, found)) for source in pictures]
         twice = {path for path, times in Counter(job.output for job in jobs).items() if times > 1}
         # photo.jpg and photo.png both become .png: the old ending tells them apart.
         jobs = [
@@ -140,15 +153,15 @@ class Destination:
         if not self.output:
             return source.with_name(f"{source.stem}{self.suffix}{ending}")
         if self._placeholders():
-            return Path(
-                self.output.format(
-                    folder=source.parent, stem=source.stem, suffix=ending, model=self.model
-                )
-            )
+            return self._by_template(source)
         output = Path(self._folder)
         if found.single and not (output.is_dir() or self.output.endswith(("/", os.sep))):
             return output.with_suffix(ending) if self.format else output
         return output / Path(os.path.relpath(source, found.base)).with_suffix(ending)
+
+    def _by_template(self, source: Path) -> Path:
+        names = {"folder": source.parent, "stem": source.stem, "model": self.model}
+        return Path((self.output or "").format(**names, suffix=self._ending(source)))
 
     def _ending(self, source: Path) -> str:
         """That of a result: another format is for the pictures or for the videos, not for both."""
@@ -182,7 +195,7 @@ def find(
     destination: Destination | None = None,
     *,
     recursive: bool = False,
-    listed: bool = False,
+    listed: Sequence[str] = (),
 ) -> Found:
     """Find picture files by files, folders and glob patterns.
 
@@ -194,7 +207,7 @@ def find(
         arguments: Files, folders and patterns.
         destination: Where results go, by which they are told.
         recursive: Whether to go into the folders of folders.
-        listed: Whether the arguments come from a list, so that even one goes to a folder.
+        listed: Files that a list names: as they are, and even one goes to a folder.
 
     Raises:
         KddnError: If a pattern matches nothing, or there is no picture at all.
@@ -203,12 +216,13 @@ def find(
     pictures: list[Path] = []
     bases: list[Path] = []
     unreadable: dict[Path, str] = {}
-    for argument in arguments:
+    names = set(listed)
+    for argument in (*arguments, *listed):
         path = Path(argument)
         if os.path.isdir(path):  # noqa: PTH112 - which does not mind what may not be seen
             pictures += pictures_of(path, destination, recursive=recursive, unreadable=unreadable)
             bases.append(path)
-        elif os.path.lexists(path) or not glob.has_magic(argument):
+        elif argument in names or os.path.lexists(path) or not glob.has_magic(argument):
             pictures.append(path)
             bases.append(path.parent)
         else:
@@ -218,7 +232,7 @@ def find(
     unique = list(dict.fromkeys(pictures))
     if not unique and not unreadable:
         hint = "" if recursive else "; say `recursive` for those in their folders"
-        raise KddnError(f"there are no pictures in {', '.join(arguments)}{hint}")
+        raise KddnError(f"there are no pictures in {', '.join([*arguments, *listed])}{hint}")
     try:
         base = Path(os.path.commonpath([_absolute(base) for base in bases]))
     except ValueError as error:  # several drives
@@ -234,11 +248,8 @@ def _matches(pattern: str, destination: Destination) -> list[Path]:
         KddnError: If it matches none.
     """
     found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - absolute ones too
-    matching = [
-        match
-        for match in sorted(Path(match) for match in found)
-        if match.is_file() and not destination.is_result(match, _fixed_part(pattern))
-    ]
+    there = [match for match in sorted(map(Path, found)) if match.is_file()]
+    matching = list(destination.without_results(there, _fixed_part(pattern)))
     if not matching:
         raise KddnError(f"{pattern} matches no file but earlier results")
     return matching
@@ -269,10 +280,8 @@ def pictures_of(
     for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         found += [Path(place, name) for name in names if not name.startswith(".")]
-    for path in sorted(found):
-        wanted = path.suffix.lower() in endings and not destination.is_result(path, folder)
-        if wanted and _may_be_file(path):
-            yield path
+    named = [path for path in sorted(found) if path.suffix.lower() in endings]
+    yield from filter(_may_be_file, destination.without_results(named, folder))
 
 
 def _may_be_file(path: Path) -> bool:
@@ -316,7 +325,7 @@ def read_manifest(path: Path) -> list[str]:
         return [str(folder / os.fsdecode(name)) for name in content.split(b"\0") if name]
     listed = [
         str(folder / name)
-        for line in _text(content).splitlines()
+        for line in re.split(r"\r\n?|\n", _text(content))  # names may have other separators
         if (name := line if os.path.lexists(folder / line) else line.strip())
         and (not name.startswith("#") or os.path.lexists(folder / name))
     ]

@@ -202,7 +202,7 @@ def batch(
     with closing(manifest):
         for lines in run(source, destination, list(left.values()), work, fleet) if left else ():
             manifest.add(lines)
-            rows = [Row(**json.loads(line)) for line in lines.splitlines()]
+            rows = [Row(**json.loads(line)) for line in lines.split("\n") if line]
             left.pop(rows[-1].input)
             yield rows, total
         for label, name in left.items():

@@ -3,11 +3,12 @@
 import hashlib
 import itertools
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -181,17 +182,20 @@ def _pixels(path: Path) -> int:
         with open_image(path) as image:
             return image.width * image.height
     except Exception:  # what cannot be opened like this may be another library's, or damaged
-        return path.stat().st_size if path.is_file() else 0
+        with suppress(OSError):
+            return path.stat().st_size
+        return 0
 
 
 def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     """Do one file; whatever is wrong with it becomes a row that says so."""
     blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
-    if settings.skip_existing and job.output.exists() and not job.again:
-        tidy(job.output.parent)
-        return blank
     if job.problem:
         return replace(blank, status="failed", error=f"{job.source}: {job.problem}")
+    there = os.path.exists(job.output)  # noqa: PTH110 - False where it may not be seen
+    if settings.skip_existing and there and not job.again:
+        tidy(job.output.parent)
+        return blank
     began = time.perf_counter()
     one = _video if is_video(job.source) else _picture
     try:

@@ -62,14 +62,13 @@ def dehaze_parquet(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
 
 def _rewritten(inside: pq.ParquetFile, output: Path, remove: Remove) -> Iterator[Row]:
     compression = _compression(inside)
+    columns = [name for name in inside.schema_arrow.names if _holds_pictures(inside, name)]
+    if inside.metadata.num_rows and not columns:
+        raise KddnError("it has no column of encoded pictures; leave it out")
     place = 0
     with pq.ParquetWriter(output, inside.schema_arrow, compression=compression) as outside:
         for group in range(inside.num_row_groups):
             table = inside.read_row_group(group)
-            if group == 0:
-                columns = [name for name in table.column_names if _holds_pictures(table[name])]
-                if not columns:
-                    raise KddnError("it has no column of encoded pictures; leave it out")
             for name in columns:
                 rows, column = _dehazed(table[name], name, place, remove)
                 yield from rows
@@ -82,7 +81,8 @@ def _compression(inside: pq.ParquetFile) -> str:
     """How the first column is compressed, for all."""
     if inside.num_row_groups == 0:
         return "NONE"
-    return str(inside.metadata.row_group(0).column(0).compression)
+    said = str(inside.metadata.row_group(0).column(0).compression)
+    return "NONE" if said == "UNCOMPRESSED" else said
 
 
 def _dehazed(column: Any, name: str, place: int, remove: Remove) -> tuple[list[Row], Any]:
@@ -105,9 +105,16 @@ def _content(value: Any) -> bytes | None:
     return found if isinstance(found, bytes) else None
 
 
-def _holds_pictures(column: Any) -> bool:
+def _holds_pictures(inside: pq.ParquetFile, name: str) -> bool:
     """Whether the first value of a column that is any is a picture file."""
-    first = next((content for value in column if (content := _content(value.as_py()))), None)
+    kind = inside.schema_arrow.field(name).type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        return False
+    groups = (inside.read_row_group(group, [name]) for group in range(inside.num_row_groups))
+    values = (value for group in groups for value in group[name])
+    first = next((content for value in values if (content := _content(value.as_py()))), None)
     try:
         return first is not None and files.read(first) is not None
     except ImageError:

@@ -107,10 +107,10 @@ def dehaze(
     if pictures == [PIPE]:
         _pipe(open_model(), format, strength, full_resolution=full_resolution)
         return
-    arguments = [*(pictures or []), *(read_manifest(manifest) if manifest else [])]
-    if watch is not None and (arguments or in_place):
+    listed = read_manifest(manifest) if manifest else []
+    if watch is not None and (pictures or listed or in_place):
         raise KddnError("--watch is for a folder alone, whose pictures it leaves as they are")
-    if watch is None and not arguments:
+    if watch is None and not (pictures or listed):
         raise KddnError("which pictures? Give files, folders, --manifest, --watch or -")
     total: int | None = None
     work: Iterable[Job | None]
@@ -118,7 +118,7 @@ def dehaze(
         work = watching.watch(watch, destination, recursive=recursive)
     else:
         work = planned = destination.jobs(
-            find(arguments, destination, recursive=recursive, listed=manifest is not None)
+            find(pictures or [], destination, recursive=recursive, listed=listed)
         )
         total = len(planned)
     if in_place and compare:

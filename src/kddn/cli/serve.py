@@ -4,7 +4,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich import print as show
 
 from kddn.cli._libraries import hush_libraries, optional
 from kddn.cli._options import POSITIVE, Several
@@ -69,4 +68,4 @@ def serve(
         origins=tuple(origins or ()),
     )
     hush_libraries()
-    run(settings, host, port, tell=lambda address: show(f"kddn is at {address}", flush=True))
+    run(settings, host, port, tell=lambda address: print(f"kddn is at {address}", flush=True))

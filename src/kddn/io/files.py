@@ -33,6 +33,9 @@ _RAW = {
 # fmt: on
 """Endings of cameras' raw files."""
 
+_HEIF = {".heic", ".heics", ".heif", ".heifs", ".hif"}
+_NEEDS_HEIF = "this is HEIC, which needs: pip install 'kddn[heic]'"
+
 _DNG_VERSION = 50706
 _IS_RAW = "this is a camera's raw file; develop it first, to a 16-bit TIFF at best"
 
@@ -50,12 +53,15 @@ class Opened:
     metadata: Metadata
     deep: bool = False
     """Whether it has more than 8 bits a channel, taken apart whole."""
+    further: bool = False
+    """Whether it has a channel that only TIFF holds."""
 
     def lost(self, format: str) -> tuple[str, ...]:
         """What the file says that a result in a format does not, by name."""
         cut_down = self.deep and format not in ("PNG", "TIFF")
         bits = (metadata.BITS,) * cut_down
-        return (*self.metadata.lost, *self.metadata.cannot_hold(format), *bits)
+        channels = (metadata.CHANNELS,) * (self.further and format != "TIFF")
+        return (*self.metadata.lost, *self.metadata.cannot_hold(format), *bits, *channels)
 
 
 def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> Opened:
@@ -75,7 +81,8 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         deep = high_bit_depth.read(content, max_pixels)
         if deep is not None:
             photograph = from_deep(deep.pixels, has_alpha=deep.has_alpha)
-            return Opened(photograph, deep.metadata.format, deep.encode, deep.metadata, deep=True)
+            said = deep.metadata
+            return Opened(photograph, said.format, deep.encode, said, True, deep.has_further)
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
@@ -104,6 +111,18 @@ def _content(path: Path) -> bytes:
         raise ImageError(f"{path} does not exist") from None
     except OSError as error:
         raise ImageError(f"{path} cannot be opened ({error.strerror})") from error
+
+
+def check_ending(path: Path) -> None:
+    """See by its name that a file is of no kind that cannot be read here.
+
+    Raises:
+        ImageError: If it is, with what to do.
+    """
+    if path.suffix.lower() in _RAW:
+        raise ImageError(f"{path}: {_IS_RAW}")
+    if path.suffix.lower() in _HEIF - _known_formats().keys():
+        raise ImageError(f"{path}: {_NEEDS_HEIF}")
 
 
 def _refuse_raw(source: Path | bytes, content: bytes) -> None:
@@ -140,6 +159,8 @@ def read(
     except SizeError as error:
         raise SizeError(f"{name}: {error}") from error
     except UnidentifiedImageError:
+        if isinstance(source, bytes) and source[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+            raise ImageError(f"{name}: {_NEEDS_HEIF}") from None
         raise ImageError(f"{name} is not a picture in a known format") from None
     except OSError as error:
         raise ImageError(f"{name} cannot be opened ({error})") from error
@@ -213,20 +234,29 @@ def format_of(path: Path) -> str:
     Raises:
         ImageError: If the ending is unknown.
     """
+    check_ending(path)
     name = _known_formats().get(path.suffix.lower())
     if name is None or name not in Image.SAVE:
         raise ImageError(
             f"{path}: no picture format ends in {path.suffix!r}; use .jpg or .png, or for a folder "
             f"{path}/"
         )
-    return name
+    return "JPEG" if name in _JPEGS else name
+
+
+def writable(format: str) -> str:
+    """A format itself where it can be written, otherwise PNG, by PIL's names."""
+    return format if format in Image.SAVE else "PNG"
 
 
 def readable_endings() -> set[str]:
-    """The endings, such as `.jpg`, of the files that can be read and written again."""
+    """The endings, such as `.jpg`, of the files that can be read and written again.
+
+    HEIC's are among them without `kddn[heic]` too, so that who has such files is told of it.
+    """
     known = _known_formats().items()
     both = (Image.OPEN.keys() & Image.SAVE.keys()) - set(PROGRAMS)
-    return {ending for ending, name in known if name in both}
+    return {ending for ending, name in known if name in both} | _HEIF
 
 
 def _known_formats() -> dict[str, str]:

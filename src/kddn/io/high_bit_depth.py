@@ -36,11 +36,16 @@ class DeepPicture:
     @property
     def has_alpha(self) -> bool:
         """Whether the last channel is transparency."""
-        return (
-            self.pixels.ndim == 3
-            and self.pixels.shape[2] in (2, 4)
-            and self.extra in _ALPHA.values()
-        )
+        return self._has_more and self.extra in _ALPHA.values()
+
+    @property
+    def has_further(self) -> bool:
+        """Whether the last channel is no one's, which only TIFF holds."""
+        return self._has_more and not self.has_alpha
+
+    @property
+    def _has_more(self) -> bool:
+        return self.pixels.ndim == 3 and self.pixels.shape[2] in (2, 4)
 
     def encode(self, clear: Pixels, format: str) -> bytes:
         """A file of other pixels, with the same metadata.
@@ -52,15 +57,17 @@ class DeepPicture:
         Raises:
             ImageError: If the format cannot hold the picture.
         """
+        if format != "TIFF" and self.has_further:
+            clear = clear[..., :-1].squeeze()
         if format == "PNG":
             if clear.dtype != np.uint16:
-                clear = (clear.astype(np.float32) * 65535).round().astype(np.uint16)
+                clear = (clear.astype(np.float32) * 65535).round().clip(0, 65535).astype(np.uint16)
             content: bytes = _codecs().png_encode(np.ascontiguousarray(clear))
         elif format == "TIFF":
             content = self._tiff(clear)
         else:
             maximum = 65535 if clear.dtype == np.uint16 else 1
-            shallow = Image.fromarray((clear / maximum * 255).round().astype(np.uint8))
+            shallow = Image.fromarray((clear / maximum * 255).round().clip(0, 255).astype(np.uint8))
             return encode(shallow, format, self.metadata)
         return self.metadata.finish(content, format)
 
@@ -163,6 +170,9 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
         check_size(page.imagewidth, page.imagelength, max_pixels)
         _check_kind(page)
         pixels = page.asarray()
+        if page.dtype == np.uint16 and page.bitspersample < 16:
+            white = (1 << page.bitspersample) - 1
+            pixels = np.rint(pixels * (65535 / white)).astype(np.uint16)
         tags = {tag.code: tag.value for tag in page.tags.values()}
         extra = [int(kind) for kind in page.extrasamples]
         big, order, place = file.is_bigtiff, file.byteorder, page.offset
@@ -211,7 +221,7 @@ def _tiff_is_deep(content: bytes) -> bool:
     try:
         with open_image(io.BytesIO(content)) as shallow:
             bits = shallow.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
-            return max(bits) > 8 and not shallow.mode.startswith("I;16")
+            return max(bits) > 8 and not (shallow.mode.startswith("I;16") and max(bits) == 16)
     except OSError:
         return True  # such as float colour
 

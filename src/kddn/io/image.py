@@ -142,6 +142,8 @@ def _maximum(array: Pixels) -> float:
 
 
 def _mean_of_channels(pixels: Pixels) -> Pixels:
+    if (pixels == pixels[..., :1]).all():
+        return pixels[..., :1].copy()
     mean: Pixels = pixels.mean(axis=2, keepdims=True)
     if np.issubdtype(pixels.dtype, np.integer):
         mean = np.rint(mean)
@@ -314,8 +316,8 @@ def orientation(image: Image.Image) -> int:
 
 
 def _workable_mode(image: Image.Image) -> str | None:
-    if image.mode in ("RGB", "L") and "transparency" in image.info:  # one colour of PNG
-        return {"RGB": "RGBA", "L": "LA"}[image.mode]
+    if image.mode in ("RGB", "L", "1") and "transparency" in image.info:  # one colour of PNG
+        return "RGBA" if image.mode == "RGB" else "LA"
     if image.mode in ("P", "PA"):
         return "RGBA" if image.has_transparency_data else "RGB"
     return _WORKED_ON.get(image.mode)

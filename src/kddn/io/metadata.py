@@ -19,6 +19,9 @@ from kddn.io.tiff import SUB_DIRECTORIES
 BITS = "more than 8 bits a channel"
 """What is lost where a picture is cut down to 8."""
 
+CHANNELS = "further channels"
+"""What is lost where a format holds colours and transparency alone."""
+
 _THUMBNAILS = (0x0409, 0x040C)
 """Photoshop's image resources that hold a small picture."""
 
@@ -211,6 +214,8 @@ def read(image: Image.Image, content: bytes) -> Metadata:
     found = replace(found, lost=_more_than_pillow_reads(image, content))
     if kind == "PNG":
         kept, lost = png.extras(content)
+        if image.mode.startswith("I") and "transparency" in info:  # one gray of 16 bits
+            lost = (*lost, "transparency")
         return replace(found, chunks=kept, lost=lost)
     if kind in ("JPEG", "MPO"):
         return _without_gain_map(found, image)
@@ -233,7 +238,7 @@ def _more_than_pillow_reads(image: Image.Image, content: bytes) -> tuple[str, ..
         lost.append(BITS)
     tags = getattr(image, "tag_v2", {})
     if tags.get(277, 1) > len(image.getbands()) and image.mode != "P":
-        lost.append("further channels")
+        lost.append(CHANNELS)
     if image.format == "ICO" and len(image.info.get("sizes", ())) > 1:
         lost.append("its other sizes")
     return tuple(lost)

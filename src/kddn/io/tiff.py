@@ -31,7 +31,8 @@ def kinds_of_pages(image: Image.Image) -> list[int]:
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
         file.seek(place)
         directory.load(file)
-        kinds.append(int(directory.get(254, 0)))
+        kind = directory.get(254, 0)
+        kinds.append(kind if isinstance(kind, int) else 0)
     file.seek(before)
     return kinds
 

@@ -90,20 +90,12 @@ def smooth(t: Floats, trust: Floats, guide: Floats) -> Floats:
     degree[:, 1:] += right
     beside = np.zeros((height, width))
     beside[:, :-1] = right
-    size = height * width
-    system = sparse.diags_array(
-        [
-            (degree + trust).ravel(),
-            -beside.ravel()[: size - 1],
-            -beside.ravel()[: size - 1],
-            -down.ravel(),
-            -down.ravel(),
-        ],
-        offsets=[0, 1, -1, width, -width],
-        shape=(size, size),
-        format="csc",
-    )
-    solved: Floats = _scipy("sparse.linalg").spsolve(system, (trust * t).ravel())
+    system = sparse.diags_array((degree + trust).ravel())
+    for weights, step in ((beside.ravel()[:-1], 1), (down.ravel(), width)):
+        if len(weights):
+            neighbours = sparse.diags_array(-weights, offsets=step)
+            system = system + neighbours + neighbours.T
+    solved: Floats = _scipy("sparse.linalg").spsolve(system.tocsc(), (trust * t).ravel())
     return solved.reshape(height, width)
 
 

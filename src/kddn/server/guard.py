@@ -89,14 +89,18 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         name = _without_port(host)
-        return "*" in self.settings.hosts or name.lower() in self.settings.hosts
+        known = {host.lower() for host in self.settings.hosts}
+        return "*" in known or name.lower() in known
 
     def _may_ask(self, headers: Headers) -> bool:
         """Whether what sent a request is no browser, a page of this server, or one of `origins`."""
         origin = headers.get("origin")
         if origin is None or origin in self.settings.origins:
             return True
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        try:
+            return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        except ValueError:  # no address at all
+            return False
 
     def _has_key(self, headers: Headers) -> bool:
         key = self.settings.api_key

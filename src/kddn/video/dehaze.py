@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kddn.dehazer import Dehazer
+from kddn.dehazer import Dehazer, check_strength
 from kddn.errors import VideoError
 from kddn.io import image as images
 from kddn.io import writing
@@ -93,12 +93,14 @@ def dehaze_video(
 
     Raises:
         VideoError: If the video cannot be read, the new one not written, or PyAV is missing.
+        ValueError: If `strength` is out of range.
         ImageError: If the new file exists already.
     """
     try:
         import av
     except ImportError as error:
         raise VideoError(f"{source} is a video, which needs: pip install 'kddn[video]'") from error
+    check_strength(strength)
     if output.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
@@ -106,7 +108,7 @@ def dehaze_video(
         with (
             writing.new_file(output, overwrite=overwrite, like=source) as part,
             writing.unchanged(source, output),
-            av.open(str(source)) as video,
+            av.open(transcode.address(source)) as video,
         ):
             with transcode.open_result(part, output, dict(video.metadata)) as result:
                 made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))

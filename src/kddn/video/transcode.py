@@ -91,6 +91,11 @@ _JUMP = 10
 """Seconds by which times must leap for a stream to be two that were joined."""
 
 
+def address(path: Path) -> str:
+    """What FFmpeg takes for this very file: of `12:30.mp4`, it would ask the protocol 12."""
+    return str(path.absolute())
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How the pictures of a video are encoded."""
@@ -263,7 +268,7 @@ def open_result(part: Path, output: Path, metadata: dict[str, str]) -> "OutputCo
     name = CONTAINERS[output.suffix.lower()]
     own = name in ("mp4", "mov") and any(key.startswith("com.") for key in metadata)
     options = {"movflags": "use_metadata_tags"} if own else {}
-    result = av.open(str(part), "w", format=name, options=options)
+    result = av.open(address(part), "w", format=name, options=options)
     result.metadata.update(metadata)
     return result
 

@@ -72,7 +72,11 @@ function remove(picture, error) {
   pictures.splice(pictures.indexOf(picture), 1);
   picture.button.remove();
   at("all").hidden = pictures.length < 2;
-  throw Object.assign(new Error(`${picture.file.name}: ${error.message}`), { status: error.status });
+  throw named(picture, error);
+}
+
+function named(picture, error) {
+  return Object.assign(new Error(`${picture.file.name}: ${error.message}`), { status: error.status });
 }
 
 /** Shows a picture: before first, and after as soon as its map is there. */
@@ -127,17 +131,33 @@ function settings() {
 /** Saves a picture made clear, as a file like its own. */
 async function download(picture) {
   say(`Writing ${picture.file.name} ...`);
-  const pixels = picture === current ? bitmap : await decode(picture.file);
-  const map = await mapOf(picture, pixels);
   const how = { model: at("model").value, strength: Number(at("strength").value) };
-  const { blob, name, lost } = await estimator.finish({ file: picture.file, bitmap: pixels, map }, how);
+  const seen = (work) => withPixels(picture, work);
+  const { blob, name, lost } = await estimator.finish(picture.file, how, seen);
   save(blob, name);
-  if (pixels !== bitmap) pixels.close();
   say(lost ? `${name} is saved, without: ${lost}` : `${name} is saved`);
 }
 
+/** Hands a picture's pixels and map to what needs them. */
+async function withPixels(picture, work) {
+  const pixels = picture === current ? bitmap : await decode(picture.file);
+  try {
+    return await work(pixels, await mapOf(picture, pixels));
+  } finally {
+    if (pixels !== bitmap) pixels.close();
+  }
+}
+
+/** Saves all that can be, and then tells what went wrong with others. */
 async function downloadAll() {
-  for (const picture of [...pictures]) await download(picture);
+  const problems = [];
+  for (const picture of [...pictures]) {
+    await download(picture).catch((error) => problems.push(named(picture, error)));
+  }
+  if (problems.length) {
+    const message = problems.map((error) => error.message).join(" ");
+    throw Object.assign(problems[0], { message });
+  }
 }
 
 function wire() {

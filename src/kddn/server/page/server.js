@@ -30,7 +30,7 @@ export async function estimate(small, model) {
 }
 
 /** The whole file goes to the server, so that its metadata and its depth stay. */
-export async function finish({ file }, { model, strength }) {
+export async function finish(file, { model, strength }) {
   const answer = await send(file, { model, strength });
   const said = answer.headers.get("Content-Disposition") ?? "";
   const name = decodeURIComponent(/filename\*=UTF-8''(\S+)/.exec(said)?.[1] ?? file.name);

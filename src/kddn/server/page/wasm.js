@@ -43,8 +43,8 @@ worker.onerror = () => {
 };
 
 /** The pixels as they are shown, written by the browser: a JPEG's EXIF stays, other metadata not. */
-export async function finish({ file, bitmap, map }, { strength }) {
-  const canvas = await paintWhole(bitmap, map, strength);
+export async function finish(file, { strength }, seen) {
+  const canvas = await seen((bitmap, map) => paintWhole(bitmap, map, strength));
   const type = KINDS.includes(file.type) ? file.type : "image/png";
   const written = await canvas.convertToBlob({ type, quality: QUALITY });
   const jpeg = type === "image/jpeg";
