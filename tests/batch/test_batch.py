@@ -249,7 +249,7 @@ def test_files_that_may_not_be_looked_at_are_rows(tree, monkeypatch, threads):
         return stat(path, **options)
 
     def content(path):
-        os.stat(path)
+        path.stat()
         with path.open("rb") as file:
             return file.read()
 

@@ -171,8 +171,8 @@ def test_evaluate_writes_every_figure(nyu, tmp_path):
     result = run("evaluate", "--root", nyu, "--images", 20, "--model", "dcp", "--output", tmp_path)
     assert result.returncode == 0, result.stderr
     summary = (tmp_path / "summary.csv").read_text().splitlines()
-    assert [line.split(",")[2] for line in summary] == ["system", "hazy", "dcp full"]
-    assert len((tmp_path / "images.csv").read_text().splitlines()) == 1 + 2 * 10 * 2
+    assert [line.split(",")[2] for line in summary] == ["system", "hazy", "dcp @640", "dcp full"]
+    assert len((tmp_path / "images.csv").read_text().splitlines()) == 1 + 2 * 10 * 3
 
 
 def test_train_passes_its_options_on(nyu):

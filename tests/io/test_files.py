@@ -173,7 +173,7 @@ def test_raw_and_heic_are_told_what_to_do(dehazer, tmp_path, monkeypatch):
         dehazer(tmp_path / "a.NEF")
     content = saved(hazy_photograph(60, 40), "HEIF")
     monkeypatch.setattr(files_of_kddn, "_register_heif", lambda: None)
-    for name in [name for name, format in Image.EXTENSION.items() if format == "HEIF"]:
+    for name in [ending for ending, kind in Image.EXTENSION.items() if kind == "HEIF"]:
         monkeypatch.delitem(Image.EXTENSION, name)
     monkeypatch.delitem(Image.OPEN, "HEIF")
     monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])

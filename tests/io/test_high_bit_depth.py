@@ -134,9 +134,9 @@ def test_floats_a_little_above_white_are_white():
     pixels = gradient(4, np.float32)
     pixels[0] = 1.0005
     opened = files.open_picture(tiff(pixels, photometric="rgb", extrasamples=["unassalpha"]))
-    for format, white in (("PNG", 65535), ("WEBP", 255)):
-        written = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
-        decoded = imagecodecs.png_decode(written) if format == "PNG" else imread(written)
+    for kind, white in (("PNG", 65535), ("WEBP", 255)):
+        written = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), kind)
+        decoded = imagecodecs.png_decode(written) if kind == "PNG" else imread(written)
         assert (decoded[0, :, 3] == white).all()
 
 

@@ -8,12 +8,14 @@ import torch
 from PIL import Image
 
 from helpers import tiny, vgg_files
-from kddn.errors import DataError, ModelError
+from kddn.errors import DataError, KddnError, ModelError
 from kddn.research.data import BatchConfig
 from kddn.research.data.module import HazeData
 from kddn.research.data.paired import FixedPairs, read_parts, split_parts
+from kddn.research.data.pixels import read_pixels
 from kddn.research.data.sets.its import ITS
 from kddn.research.data.sets.o_haze import O_HAZE, TEST, TRAIN, VALIDATION
+from kddn.research.data.sets.pairs import PAIRS
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.training.run import train
 
@@ -168,6 +170,46 @@ def test_of_own_pairs_every_fifth_scene_validates(tmp_path):
     assert trained == {10, 20, 30, 40, 60, 70, 80, 90}
 
 
+def test_own_pairs_are_not_matched_by_the_name_of_a_camera(tmp_path):
+    names = {
+        "hazy": ("IMG_1", "IMG_2", "house_3", "old_hazy"),
+        "clear": ("IMG_1", "house", "old_gt"),
+    }
+    for part, stems in names.items():
+        (tmp_path / part).mkdir()
+        for stem in stems:
+            Image.new("RGB", (40, 30)).save(tmp_path / part / f"{stem}.png")
+    with pytest.raises(DataError, match=r"the clean image of .*hazy/IMG_2.png is missing"):
+        PAIRS.find(tmp_path)
+    (tmp_path / "hazy/IMG_2.png").unlink()
+    pairs = {files.hazy.stem: files.clean.stem for files in PAIRS.find(tmp_path)}
+    assert pairs == {"IMG_1": "IMG_1", "house_3": "house", "old_hazy": "old_gt"}
+    Image.new("RGB", (40, 30)).save(tmp_path / "clear/old_clean.png")
+    with pytest.raises(DataError, match=r"the clean image of .*hazy/old_hazy.png is missing"):
+        PAIRS.find(tmp_path)
+
+
+def test_pictures_are_seen_upright(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for part in ("hazy", "clear"):
+        (tmp_path / part).mkdir()
+    Image.fromarray(pixels).save(tmp_path / "hazy/a.png", exif=exif)
+    Image.fromarray(np.rot90(pixels, -1)).save(tmp_path / "clear/a.png")
+    hazy, clean = read_parts(PAIRS.find(tmp_path)[0]).split(3)
+    assert torch.equal(hazy, clean)
+    assert not any(PAIRS.check(tmp_path))
+
+
+def test_a_picture_that_is_a_bomb_is_named(tmp_path, monkeypatch):
+    (tmp_path / "hazy").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "hazy/a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"hazy/a.png cannot be read .*exceeds limit"):
+        read_pixels(tmp_path / "hazy/a.png", "RGB")
+
+
 @pytest.mark.parametrize("recipe", ["ohaze/fmil", "ohaze/wfmil"])
 def test_the_recipes_of_table_4_train_on_o_haze_alone(o_haze, nyu, tmp_path, recipe):
     options = [word for word in tiny(nyu, tmp_path) if "data.root" not in word]
@@ -178,6 +220,12 @@ def test_the_recipes_of_table_4_train_on_o_haze_alone(o_haze, nyu, tmp_path, rec
     options += [f"--data.ohaze={o_haze}", f"--model.losses.vgg={vgg_files(tmp_path, 16)[0]}"]
     weights = train("student", ["--config", recipe, *options])
     assert load_network(weights)
+
+
+def test_the_recipes_of_table_4_ask_for_o_haze(nyu, tmp_path):
+    for stage, recipe in (("student", "ohaze/wfmil"), ("teacher", "teacher-ohaze")):
+        with pytest.raises(KddnError, match=r"this recipe needs --data\.ohaze"):
+            train(stage, ["--config", recipe, *tiny(nyu, tmp_path)])
 
 
 def test_psi1_without_transmission_is_refused_before_training(o_haze, nyu, tmp_path):

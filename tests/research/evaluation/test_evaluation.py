@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from helpers import vgg_files
+from kddn import Dehazer
 from kddn.errors import DataError, KddnError, ModelError
 from kddn.inference.models import find_model
 from kddn.research.data import load_nyu, sots_pair
 from kddn.research.data.sets import DATA_SETS, Case, find_data_set
 from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.data.sets.outdoor import RULES, outdoor_pairs
+from kddn.research.evaluation import evaluate as evaluation
 from kddn.research.evaluation.evaluate import evaluate, find_systems, score
 from kddn.research.evaluation.metrics import psnr, ssim
 from kddn.research.evaluation.protocols import PROTOCOLS
@@ -204,7 +207,7 @@ def test_one_command_measures_all_sets(photos, nyu, tmp_path, capsys):
         (data, protocol, system)
         for data in ("nyu", "outdoor", "clear")
         for protocol in ("full", "grid")
-        for system in ("hazy", "dcp full")
+        for system in ("hazy", "dcp @640", "dcp full")
     }
     assert rows["clear", "full", "hazy"].figures["psnr"].mean == 100
     nothing_lost = rows["clear", "full", "hazy"].figures
@@ -286,7 +289,7 @@ def test_fog_density_is_told_where_it_can_be(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(seen[0], np.asarray(Image.open(tmp_path / "a.png")))
     assert "1.25" in capsys.readouterr().out
     with (tmp_path / "out/no-reference.csv").open() as file:
-        assert [line["fade"] for line in csv.DictReader(file)] == ["1.25", "1.25"]
+        assert [line["fade"] for line in csv.DictReader(file)] == ["1.25"] * 3
     monkeypatch.setitem(sys.modules, "pyfade", None)
     evaluate({"real": tmp_path}, ["dcp"])
     assert "FADE" not in capsys.readouterr().out
@@ -297,21 +300,22 @@ def test_another_system_comes_beside_those_measured_before(nyu, tmp_path):
     real.mkdir()
     Image.new("RGB", (40, 30), (200, 190, 180)).save(real / "a.png")
     sets, output = {"nyu": nyu, "real": real}, tmp_path / "out"
-    first = evaluate(sets, ["dcp"], images=2, output=output)
+    once = partial(evaluate, images=2, output=output, full_resolution=False)
+    first = once(sets, ["dcp"])
     rows = (output / "images.csv").read_text().splitlines()
-    both = evaluate(sets, ["cap"], images=2, output=output, beside=output)
-    assert [s.system for s in both] == ["hazy", "dcp full", "cap full"]
+    both = once(sets, ["cap"], beside=output)
+    assert [s.system for s in both] == ["hazy", "dcp @640", "cap @640"]
     before, now = first[1].figures["psnr"], both[1].figures["psnr"]
     assert now == pytest.approx(before, abs=1e-3)
     again = (output / "images.csv").read_text().splitlines()
     assert len(again) == 1 + 2 * 3
-    assert {row for row in rows if ",dcp full," in row} <= set(again)
-    assert "| dcp full |" in (output / "no-reference.md").read_text()
+    assert {row for row in rows if ",dcp @640," in row} <= set(again)
+    assert "| dcp @640 |" in (output / "no-reference.md").read_text()
     record = json.loads((output / "evaluation.json").read_text())
     assert list(record["models"]) == ["cap"]
     assert list(record["beside"]["models"]) == ["dcp"]
-    alone = evaluate({"real": real}, ["cap"], output=tmp_path / "alone", beside=output)
-    assert [s.system for s in alone] == ["hazy", "dcp full", "cap full"]  # of nyu, all kept
+    alone = once({"real": real}, ["cap"], images=None, output=tmp_path / "alone", beside=output)
+    assert [s.system for s in alone] == ["hazy", "dcp @640", "cap @640"]  # of nyu, all kept
 
 
 def test_what_cannot_stand_beside_an_earlier_evaluation_is_said(nyu, tmp_path):
@@ -338,7 +342,7 @@ def test_images_are_the_same_where_the_processor_draws_a_few_pixels_otherwise(
     rows.write_text(before)
     if same:
         evaluate({"nyu": nyu}, ["cap"], images=1, output=tmp_path, beside=tmp_path)
-        assert ",cap full," in rows.read_text()
+        assert ",cap @640," in rows.read_text()
     else:
         with pytest.raises(DataError, match="nyu had other images"):
             evaluate({"nyu": nyu}, ["cap"], images=1, output=tmp_path, beside=tmp_path)
@@ -353,6 +357,13 @@ def test_full_resolution_can_be_left_out(tmp_path):
         assert len((folder / "no-reference.csv").read_text().splitlines()) == 1 + systems
 
 
+@pytest.mark.parametrize("size", [448, 2000])
+def test_models_are_measured_at_whatever_working_size_they_have(size, monkeypatch):
+    monkeypatch.setattr(evaluation, "Dehazer", partial(Dehazer, working_size=size))
+    named = [name for name, _ in find_systems(["kddn-indoor"])]
+    assert named == ["hazy", f"kddn-indoor @{size}", "kddn-indoor full"]
+
+
 def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
     Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
@@ -361,5 +372,6 @@ def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
     with (tmp_path / "out/no-reference.csv.part").open() as file:
         assert [(row["image"], row["system"]) for row in csv.DictReader(file)] == [
             ("a", "hazy"),
+            ("a", "dcp @640"),
             ("a", "dcp full"),
         ]

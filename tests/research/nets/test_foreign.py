@@ -117,6 +117,17 @@ def test_what_would_harm_is_refused(tmp_path, code, said):
         load_foreign(path)
 
 
+def test_views_of_one_tensor_are_read_once(tmp_path):
+    whole = torch.arange(500_000.0)
+    views = {f"{number}": whole[number:] for number in range(200)}
+    torch.save(views, tmp_path / "views.pth")
+    found = pickles.load((tmp_path / "views.pth").read_bytes())
+    assert {tensor.untyped_storage().data_ptr() for tensor in found.values()} == {
+        found["0"].untyped_storage().data_ptr()
+    }
+    assert all(torch.equal(found[name], view) for name, view in views.items())
+
+
 def test_a_number_made_up_takes_no_memory():
     assert pickles.load(bare(b"]r\xff\xff\xff\xff.")) == []
 

@@ -133,6 +133,11 @@ def test_minutes_go_on_where_a_run_was_resumed(tmp_path):
         [3.5, 22],
         [5, 23],
     ]
+    for part in range(3, 12):  # ten parts and more, each with more minutes than the one before
+        rows = f"step,minutes,psnr\n{part * 10},{part},\n{part * 10},,{20 + part}\n"
+        (tmp_path / f"metrics-{part - 1}.csv").write_text(rows)
+    curve = read_curve(tmp_path / "metrics.csv", "minutes")
+    assert curve[:, 0].tolist()[1:10] == [3.0 + part * (part + 1) / 2 - 3 for part in range(3, 12)]
     (axes,) = draw(Material(logs={"U": [tmp_path / "metrics.csv"]}, against="minutes")).axes
     assert axes.get_xlabel() == "minutes"
 

@@ -216,6 +216,15 @@ def test_table_4_trains_on_o_haze_and_quotes_the_teams(tmp_path, tiny):
     assert config["data"]["ohaze"] == str(root)
 
 
+def test_a_table_of_given_weights_trains_nothing(nyu, tmp_path):
+    save_network(AODNet(), tmp_path / "any.safetensors")
+    runs = Runs(root=nyu, output=tmp_path / "out/deep")
+    weights = {entry.name: tmp_path / "any.safetensors" for entry in TABLE3}
+    reproduce_systems("table3", runs, {"nyu": nyu}, weights, images=1)
+    made = [path.name for path in (tmp_path / "out/deep").iterdir()]
+    assert sorted(made) == ["evaluation.json", "images.csv", "table.csv", "table.md"]
+
+
 def test_tables_of_systems_say_what_they_need(nyu, tmp_path, weights):
     runs = Runs(root=nyu, output=tmp_path / "out")
     with pytest.raises(DataError, match=r"needs sots-indoor \(from https.* and d-hazy-middlebury"):

@@ -7,14 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from lightning import seed_everything
+from safetensors.torch import load_file
 
 from helpers import tiny, vgg_files
 from kddn.errors import DataError, KddnError, ModelError
-from kddn.research.nets import Student, StudentConfig, UNet
+from kddn.research.nets import Student, StudentConfig, Teacher, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.registry import build, describe, rebuild
-from kddn.research.training.run import RECIPES, find_recipe, find_recipes, train, with_bases
+from kddn.research.training.run import (
+    RECIPES,
+    TrainCLI,
+    find_recipe,
+    find_recipes,
+    train,
+    with_bases,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +84,23 @@ def test_a_missing_teacher_is_trained_first(nyu, tmp_path):
     config = yaml.safe_load((weights.parent / "config.yaml").read_text())
     teacher = config["model"]["losses"]["teacher"]
     assert type(load_network(tmp_path / teacher)).__name__ == "Teacher"
+
+
+def test_the_seed_is_the_students_whether_its_teacher_is_trained_first_or_given(
+    nyu, tmp_path, monkeypatch
+):
+    teacher = tmp_path / "teacher.safetensors"
+    save_network(Teacher(), teacher)
+    options = ["--config", "table1/l1_fmil", *tiny(nyu, tmp_path), "--seed_everything=3"]
+    given = load_file(train("student", [*options, f"--model.losses.teacher={teacher}"]))
+
+    def trained(cli, budget):
+        seed_everything(0)
+        return teacher
+
+    monkeypatch.setattr(TrainCLI, "_train_teacher", trained)
+    found = load_file(train("student", options))
+    assert all(torch.equal(found[name], tensor) for name, tensor in given.items())
 
 
 def test_the_paper_recipes_are_section_4_1():
@@ -226,6 +252,14 @@ def test_a_base_may_be_a_list_and_a_file_of_ones_own(tmp_path):
     mine.write_text(f"base: [{tmp_path / 'first.yaml'}, scaled-down]\n")
     found = [Path(word).stem for word in find_recipes(["--config", str(mine)])[1::2]]
     assert found == ["student", "first", "two-cores", "scaled-down", "mine"]
+
+
+def test_a_recipe_that_is_its_own_base_is_named(tmp_path):
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text(f"base: {other}\n")
+    other.write_text(f"base: [student, {one}]\n")
+    with pytest.raises(DataError, match=r"one.yaml is its own `base`"):
+        find_recipes([f"--config={one}"])
 
 
 def test_what_is_no_recipe_is_named(tmp_path):

@@ -37,7 +37,8 @@ class Graphics(Batches):
     """Endless batches of drawn pictures that are hazy image and target at once.
 
     Args:
-        config: Number and size of the images.
+        config: Number and size of the images: of `SIZE`, scaled uniformly within `scales` and never
+            cropped.
         seed: See `Batches`.
         length: See `Batches`.
     """

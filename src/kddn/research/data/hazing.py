@@ -49,7 +49,7 @@ class HazeConfig:
     """Fraction of images that are dark and have no haze, and come back as they are."""
     vary: float = 0.0
     """By how much the scenes' own tone and colours vary, targets too: the largest logarithm of an
-    exponent, and of twice each channel's gain."""
+    exponent, and twice the largest of each channel's gain."""
     aerial: float = 0.0
     """Fraction of images with a sky whose haze has the sky's colour, and lies before it: the sky
     itself stays as it is."""

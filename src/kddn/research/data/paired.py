@@ -95,7 +95,8 @@ class FixedPairs(Batches):
         files: The images.
         config: Number, size and orientation of the images.
         seed: See `Batches`.
-        length: Batches an epoch at most, on each device: no image comes twice in one.
+        length: Batches an epoch at most, on each device. No image comes twice until all have come
+            that fill a batch.
         workers: Processes that read files ahead; with 0, all images are read into memory at once.
 
     Raises:

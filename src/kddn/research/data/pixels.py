@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kddn.errors import DataError
 
 PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Endings of picture files."""
+
+_UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises; of a broken PNG, the second."""
 
 
 def list_pictures(root: Path) -> list[Path]:
@@ -17,7 +20,7 @@ def list_pictures(root: Path) -> list[Path]:
 
 
 def read_pixels(path: Path, mode: str) -> np.ndarray:
-    """The pixels of a picture file, uint8 `h w` or `h w 3`.
+    """The pixels of a picture file, upright, uint8 `h w` or `h w 3`.
 
     Args:
         path: The file.
@@ -28,8 +31,8 @@ def read_pixels(path: Path, mode: str) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            return np.array(image.convert(mode))
-    except (OSError, SyntaxError) as error:  # of a broken PNG, Pillow says the latter
+            return np.array(ImageOps.exif_transpose(image).convert(mode))
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
@@ -42,9 +45,9 @@ def check_picture(path: Path) -> None:
     try:
         with Image.open(path) as image:
             image.verify() if image.format == "PNG" else image.load()
-    except (OSError, SyntaxError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be read ({error}); fetch it again")
+    return DataError(f"{path} cannot be read ({error}); fetch it again, or leave it out")

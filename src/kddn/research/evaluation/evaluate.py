@@ -184,10 +184,8 @@ def find_systems(
             yield called, network_system(Path(name), device)
             continue
         dehazer = Dehazer(name, device)
-        at_working_size = dehazer.working_size < 620
-        if at_working_size:
-            yield f"{called} @{dehazer.working_size}", runtime_system(dehazer)
-        if both_paths or not at_working_size:
+        yield f"{called} @{dehazer.working_size}", runtime_system(dehazer)
+        if both_paths:
             yield f"{called} full", runtime_system(dehazer, full_resolution=True)
 
 

@@ -155,6 +155,7 @@ def write_table(
     checksums: "Checksums",
 ) -> None:
     """Write images.csv, table.csv, evaluation.json and table.md, and print the last."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / "images.csv", scores)
     write_rows(folder / "table.csv", rows)
     write_record(folder / "evaluation.json", [str(path) for path in weights], checksums)

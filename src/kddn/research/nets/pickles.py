@@ -12,6 +12,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import cache
 from math import prod
 from typing import Any, ClassVar
 
@@ -169,8 +170,12 @@ def _load_archive(content: bytes) -> Any:
                 raise pickle.UnpicklingError("it is packed, which PyTorch's files are not")
             return archive.read(parts[name])
 
+        @cache  # several tensors may be views of one
+        def whole(dtype: torch.dtype, key: str) -> Tensor:
+            return _values(read(f"data/{key}"), dtype)
+
         def storage(dtype: torch.dtype, key: str, count: int) -> Tensor:
-            values = _values(read(f"data/{key}"), dtype)
+            values = whole(dtype, key)
             if len(values) < count:
                 raise pickle.UnpicklingError(f"storage {key} is cut short")
             return values[:count]

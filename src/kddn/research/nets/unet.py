@@ -187,11 +187,12 @@ _LIGHTS: dict[Lights, type[PictureLights] | type[PixelLights] | type[MapLights]]
 
 @register("unet", "student", UNetConfig, UNET_PRESETS, pairs="unet")
 class UNet(AffineNetwork):
-    """Dehazing network whose output is `scale` and `offset` at a quarter of the input's size.
+    """Dehazing network whose output is `scale` and `offset`, a quarter (`finer`: half) of the size.
 
     `J = white + scale (I - airlight)`, with `scale` at least 1, so that contrast is never lost, and
     one `airlight` and one `white` a picture, so that nothing can be painted: every edge of the
-    result is one of the picture's.
+    result is one of the picture's. With `lights: maps` those two are smooth maps, which can tell
+    uneven light.
 
     Its features that imitate the teacher's are the outputs of the modules `encoder1` and `decoder1`
     and of their blocks `block1`, `block2`, ..., at a quarter of the input's size.

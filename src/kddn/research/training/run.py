@@ -82,6 +82,7 @@ class TrainCLI(LightningCLI):
         if losses is not None and losses.imitation and losses.teacher is None:
             resumed = config.resume
             losses.teacher = _teacher_of(resumed) if resumed else self._train_teacher(budget)
+            self._set_seed()  # anew: training a teacher has drawn from it
 
     def _train_teacher(self, budget: float) -> Path:
         """Train a teacher for this student: its recipe, with the student's data and limits."""
@@ -249,19 +250,26 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def with_bases(recipe: Path) -> list[Path]:
+def with_bases(recipe: Path, changes: Sequence[Path] = ()) -> list[Path]:
     """A recipe behind all that it is changes to: its `base`, that one's, and so on.
+
+    Args:
+        recipe: The file.
+        changes: Recipes whose base it is.
 
     Raises:
         DataError: If a file cannot be read, or a base is none.
     """
+    if recipe in changes:
+        raise DataError(f"{recipe} is its own `base`, in the end; leave one of them out")
     try:
         says = yaml.safe_load(recipe.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{recipe} cannot be read as a recipe ({error})") from error
     base = says.get("base") if isinstance(says, dict) else None
     names = [base] if isinstance(base, str) else base or []
-    return [*(each for name in names for each in with_bases(find_recipe(name))), recipe]
+    found = [each for name in names for each in with_bases(find_recipe(name), [*changes, recipe])]
+    return [*found, recipe]
 
 
 def find_recipe(name: str) -> Path:

@@ -1,7 +1,7 @@
 """What a data set is: files by their original names, what is wrong with them, and cases."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from kddn.errors import DataError
+from kddn.io.image import orientation
 from kddn.research.data.paired import PairFiles, fits, read_parts, split_parts
 from kddn.research.data.pixels import check_picture, list_pictures, read_pixels
 
@@ -192,7 +193,7 @@ class DataSet:
     def _list(self, root: Path) -> _Listing:
         hazy: list[tuple[Path, dict[str, str]]] = []
         clean: dict[str, Path] = {}
-        prefixes: dict[str, Path] = {}
+        prefixes = defaultdict[str, list[Path]](list)
         transmission: dict[tuple[str, str], Path] = {}
         strange: list[Path] = []
         kinds = [names for names in (self.hazy, self.clean, self.transmission) if names is not None]
@@ -203,7 +204,7 @@ class DataSet:
             elif self.clean and (match := self.clean.match(relative)):
                 clean[match["scene"]] = path
                 if prefix := match.groupdict().get("prefix"):
-                    prefixes[prefix] = path
+                    prefixes[prefix].append(path)
             elif self.transmission and (match := self.transmission.match(relative)):
                 transmission[match["scene"], match.groupdict(default="").get("haze", "")] = path
             elif self.ignored and self.ignored.match(relative):
@@ -211,7 +212,12 @@ class DataSet:
             elif any(names.holds(relative.parent) for names in kinds):
                 strange.append(path)
         hazy.sort(key=lambda item: _natural(item[0].name))
-        return _Listing(hazy, prefixes | clean, transmission, strange)
+        # What is before the `_` tells only where it is one clean image's, and that one no other's.
+        named = {groups["scene"] for _, groups in hazy}
+        alone = {prefix: paths[0] for prefix, paths in prefixes.items() if len(paths) == 1}
+        taken = {path for scene, path in clean.items() if scene in named}
+        by_prefix = {prefix: path for prefix, path in alone.items() if path not in taken}
+        return _Listing(hazy, by_prefix | clean, transmission, strange)
 
     def _nothing(self, root: Path) -> str:
         if not root.is_dir():
@@ -299,11 +305,11 @@ def _read_error(path: Path) -> Problem | None:
 
 
 def _size(path: Path) -> Size | None:
-    """A picture's size; None if not even that can be read."""
+    """A picture's size, upright; None if not even that can be read."""
     try:
         with Image.open(path) as image:
-            return image.size
-    except OSError:
+            return image.size[::-1] if orientation(image) > 4 else image.size
+    except (OSError, Image.DecompressionBombError):
         return None
 
 

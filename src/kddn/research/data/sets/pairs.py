@@ -1,4 +1,8 @@
-"""Any folder of pairs: `hazy/` and `clear/`, matched by name or by what is before the `_`."""
+"""Any folder of pairs: `hazy/` and `clear/`, matched by name.
+
+Where a hazy image has no namesake, it belongs to the only clean image with the same letters before
+the `_`, unless that is a namesake of another: `house_3` to `house` or `house_clear`.
+"""
 
 from kddn.research.data.sets.data_set import DataSet, Names
 

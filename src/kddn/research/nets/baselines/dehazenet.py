@@ -53,7 +53,8 @@ def _airlight(hazy: Images, t: Maps) -> Float[Tensor, "b 3 1 1"]:
     luma = gray(hazy)
     colours = []
     for image, thickness, brightness in zip(hazy, t, luma, strict=True):
-        thick = thickness <= thickness.flatten().quantile(0.01)
+        share = max(1, round(0.01 * thickness.numel()))
+        thick = thickness <= thickness.flatten().kthvalue(share).values
         brightest = thick & (brightness == brightness[thick].max())
         colours.append(image[:, brightest[0]].mean(1))
     return torch.stack(colours)[..., None, None]

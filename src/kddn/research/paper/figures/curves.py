@@ -45,22 +45,25 @@ def read_curve(path: Path, against: Against = "step") -> Curve:
         DataError: If it cannot be read or holds no validation.
     """
     # Of a run that was resumed, the earlier parts lie beside the last.
-    parts = sorted(path.parent.glob("metrics-*.csv")) if path.name == "metrics.csv" else []
-    lines = []
-    for part in (*parts, path):
+    parts = [path]
+    if path.name == "metrics.csv":
+        earlier = path.parent.glob("metrics-*.csv")
+        parts = [*sorted(earlier, key=lambda part: int(part.stem.rpartition("-")[2])), path]
+    points, before = [], 0.0
+    for part in parts:
         try:
             with part.open() as file:
-                lines += list(csv.DictReader(file))
+                lines = list(csv.DictReader(file))
         except OSError as error:
             raise DataError(f"{part} cannot be read ({error.strerror})") from error
-    points, latest, before = [], 0.0, 0.0
-    for line in lines:
-        if line.get(against):
-            now = float(line[against])
+        latest = 0.0
+        for line in lines:
+            now = float(line.get(against) or latest)
             before += latest if now < latest and against == "minutes" else 0.0  # resumed
             latest = now
-        if line.get("psnr"):
-            points.append((before + latest, float(line["psnr"])))
+            if line.get("psnr"):
+                points.append((before + latest, float(line["psnr"])))
+        before += latest if against == "minutes" else 0.0  # which each part counts from 0
     if not points:
         raise DataError(f"{path} holds no PSNR: give the metrics.csv of a run that validated")
     return np.array(points)

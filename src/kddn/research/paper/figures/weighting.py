@@ -1,5 +1,7 @@
 """Figure 8: what the spatial weight of a block lets through."""
 
+from itertools import islice
+
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -22,9 +24,10 @@ def draw(material: Material) -> Figure:
     student = load_network(material.weight("student"))
     if not isinstance(student, Student) or not student.config.spatially_weighted:
         raise ModelError("this figure needs a student whose blocks have a spatial weight")
-    cases = list(find_data_set(name).cases(root))
-    count = min(material.images or 3, len(cases))
-    shown = cases[len(cases) // count - 1 :: len(cases) // count][:count]
+    cases = find_data_set(name).cases
+    in_all = sum(1 for _ in cases(root))
+    count = min(material.images or 3, in_all)
+    shown = list(islice(cases(root), in_all // count - 1, None, in_all // count))[:count]
     figure = Figure(figsize=(7, 1.9 * count), layout="constrained")
     grid = figure.subplots(count, 3, squeeze=False)
     for row, case in zip(grid, shown, strict=True):
