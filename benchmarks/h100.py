@@ -26,6 +26,8 @@ from kddn.research.training.run import find_recipe, with_bases
 
 RESULTS = Path(__file__).parents[1] / "results"
 WEIGHTS = ("kddn-photo", "kddn-indoor", "kddn-paper", "kddn-teacher")
+OF_BEFORE = {("kddn-photo", "training-1")}
+"""Logs of a network that had the name before."""
 SPEED = 0.1 * 989e12
 STEP = 0.02
 SIDE = 128
@@ -89,6 +91,8 @@ def had(name: str) -> tuple[int, float, float]:
     in_all, images, done = 0, 0.0, 0.0
     stage: Role = "teacher" if name == "kddn-teacher" else "student"
     for log in sorted((RESULTS / name).glob("training-[0-9]*.csv")):
+        if (name, log.stem) in OF_BEFORE:
+            continue
         # The digit is the recipe's: 3b was trained by 3, otherwise sized.
         says = recipe(f"{name}-{log.stem.removeprefix('training-')[0]}")
         with log.open() as file:

@@ -12,13 +12,13 @@ from torch import nn
 from kddn.research.data import BatchConfig, HazedScenes, load_nyu
 from kddn.research.losses.distillation import Imitation, MimicPair
 from kddn.research.losses.functions import reconstruction
-from kddn.research.nets import Teacher
+from kddn.research.nets.checkpoints import load_network
 
 student = nn.Sequential(
     nn.Conv2d(3, 24, 3, padding=1), nn.ReLU(), nn.Conv2d(24, 24, 3, padding=1), nn.ReLU(),
     nn.Conv2d(24, 3, 3, padding=1),
 )  # fmt: skip
-teacher = Teacher()  # or load_network(Path("teacher.safetensors"))
+teacher = load_network(Path("kddn:teacher"))
 
 imitate = Imitation(student, teacher, [MimicPair(teacher="backbone.block2", student="3")])
 optimizer = torch.optim.Adam([*student.parameters(), *imitate.parameters()], lr=1e-3)
