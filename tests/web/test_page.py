@@ -196,6 +196,29 @@ def test_several_pictures_are_all_saved(page, tmp_path):
     page.shown("two.png")
 
 
+def test_what_cannot_be_saved_keeps_no_other_from_it(page, tmp_path):
+    if not page.is_served:
+        pytest.skip("without a server, nothing is refused")
+    for name in ("one.png", "two.png"):
+        hazy_photograph(500, 350).save(tmp_path / name)
+    page.choose(tmp_path / "one.png", tmp_path / "two.png")
+    page.shown("one.png")
+    page.until(lambda: page.at("all").is_displayed())
+    page.browser.execute_script(
+        """const ask = window.fetch;
+        window.fetch = (url, how) => how?.body?.get?.("picture").name === "one.png"
+            ? Promise.resolve(new Response("{}", { status: 503 })) : ask(url, how);"""
+    )
+    page.at("all").click()
+    page.until(lambda: page.text("error"))
+    assert page.text("error") == "one.png: The server answered 503."
+    assert Image.open(io.BytesIO(page.saved_file("two-dehazed.png"))).size == (500, 350)
+    maps = page.browser.execute_script(
+        "return performance.getEntriesByType('resource').filter((e) => e.name.includes('/map'))"
+    )
+    assert len(maps) == 1  # of the one that is shown: the server estimates for itself
+
+
 def test_another_model_makes_another_picture(page, picture):
     page.choose(picture)
     page.shown(picture.name)
