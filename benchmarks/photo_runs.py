@@ -1,9 +1,9 @@
 """What holds kddn-photo back: short runs of equal length from one start, each changed in one thing.
 
-python benchmarks/photo_runs.py NYU PHOTOS REAL OUTPUT [--minutes 5] [NAME ...]
+python benchmarks/photo_runs.py NYU PHOTOS REAL OUTPUT [--minutes 4] [NAME ...]
 
 Each run has as many minutes of the processors (recipe `kddn-photo-4` from kddn-indoor's weights, on
-small images), and is measured on one of eight drawn hazes, one of 21 images of the validation
+small images, Muon's rate higher), and is measured on one of eight drawn hazes, one of 21 images of the validation
 rooms, one of four clear photographs, and by FADE on every other real one, for which `kddn[fade]`
 is needed. What is trained already is not trained again.
 """
@@ -61,7 +61,7 @@ CHANGES: dict[str, list[str]] = {
     "no tone curve of cameras": [f"{_HAZE}camera.gamma=1"],
     "airlight from 0.7": [f"{_HAZE}airlight=[0.7,1]"],
     "no strong tints": [f"{_HAZE}tinted=0"],
-    "scenes' own tone and colours": [f"{_HAZE}vary=0"],
+    "scenes in their own colours": [f"{_HAZE}vary=0"],
     "all haze before the sky too": [f"{_HAZE}aerial=0"],
     "half of it haze that ends before the sky": [f"{_HAZE}aerial=0.5"],
     "plain haze": [f"{_HAZE}{name}={value}" for name, value in _PLAIN.items()],
@@ -174,7 +174,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for folder in ("nyu", "photos", "real", "output"):
         parser.add_argument(folder, type=Path)
-    parser.add_argument("--minutes", type=int, default=5)
+    parser.add_argument("--minutes", type=int, default=4)
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
     folders = {"nyu": asked.nyu, "outdoor": asked.photos, "clear": asked.photos, "real": asked.real}
