@@ -10,7 +10,8 @@ from PIL import Image
 from helpers import tiny, vgg_files
 from kddn.errors import DataError, KddnError, ModelError
 from kddn.research.data import BatchConfig
-from kddn.research.data.module import HazeData
+from kddn.research.data.graphics import GraphicsConfig
+from kddn.research.data.module import HazeData, PhotosConfig
 from kddn.research.data.paired import FixedPairs, read_parts, split_parts
 from kddn.research.data.pixels import read_pixels
 from kddn.research.data.sets.its import ITS
@@ -187,6 +188,17 @@ def test_own_pairs_are_not_matched_by_the_name_of_a_camera(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "clear/old_clean.png")
     with pytest.raises(DataError, match=r"the clean image of .*hazy/old_hazy.png is missing"):
         PAIRS.find(tmp_path)
+
+
+def test_sources_that_are_trained_on_alone_stand_alone(tmp_path):
+    photos = PhotosConfig(root=tmp_path)
+    for options, left_out in (
+        ({"pairs": tmp_path, "photos": photos}, "pairs is trained on alone: leave out data.photos"),
+        ({"its": tmp_path, "graphics": GraphicsConfig()}, "its .* leave out data.graphics"),
+        ({"ohaze": tmp_path, "pairs": tmp_path}, "ohaze .* leave out data.pairs"),
+    ):
+        with pytest.raises(DataError, match=f"data.{left_out}"):
+            HazeData(root=tmp_path, **options)
 
 
 def test_pictures_are_seen_upright(tmp_path):

@@ -364,6 +364,20 @@ def test_models_are_measured_at_whatever_working_size_they_have(size, monkeypatc
     assert named == ["hazy", f"kddn-indoor @{size}", "kddn-indoor full"]
 
 
+def test_pictures_of_one_name_are_told_apart(tmp_path):
+    for place, level in (("a", 90), ("b", 180)):
+        (tmp_path / "in" / place).mkdir(parents=True)
+        for name in ("IMG_1", f"only-{place}"):
+            picture = Image.new("RGB", (480, 320), (level, 80, 70))
+            picture.save(tmp_path / "in" / place / f"{name}.png")
+    names = [case.name for case in find_data_set("real").cases(tmp_path / "in")]
+    assert sorted(names) == ["a/IMG_1.png", "b/IMG_1.png", "only-a", "only-b"]
+    for _ in range(2):
+        asked = {"images": None, "output": tmp_path / "out", "full_resolution": False}
+        before = tmp_path / "out" if (tmp_path / "out").exists() else None
+        evaluate({"real": tmp_path / "in"}, ["dcp"], beside=before, **asked)
+
+
 def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
     Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")

@@ -142,6 +142,12 @@ def test_minutes_go_on_where_a_run_was_resumed(tmp_path):
     assert axes.get_xlabel() == "minutes"
 
 
+def test_a_run_that_went_on_from_an_older_checkpoint_goes_back_nowhere(tmp_path):
+    (tmp_path / "metrics-1.csv").write_text("step,psnr\n9,\n9,20\n19,21\n29,22\n")
+    (tmp_path / "metrics.csv").write_text("step,psnr\n14,\n19,25\n39,26\n")
+    assert read_curve(tmp_path / "metrics.csv").tolist() == [[9, 20], [19, 25], [39, 26]]
+
+
 def test_bands_reach_from_the_worst_to_the_best_seed(files):
     paths = [files / "log-0.csv", files / "log-1.csv"]
     assert read_curve(paths[0]).tolist() == [[1, 21], [3, 23], [5, 25]]

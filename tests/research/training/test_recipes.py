@@ -79,6 +79,18 @@ def test_the_whole_objective_trains_in_mixed_precision(nyu, tmp_path):
     assert all(0 < loss < 1e4 for loss in losses)
 
 
+def test_every_recipe_that_is_stopped_can_go_on():
+    for path in RECIPES.rglob("*.yaml"):
+        own = yaml.safe_load(path.read_text())
+        callbacks = own.get("trainer", {}).get("callbacks", [])
+        kept = [each for each in callbacks if "ModelCheckpoint" in str(each)]
+        for each in kept:
+            assert each["init_args"]["save_last"], path
+            assert each["init_args"].get("save_top_k", 1) != 0, path  # 0: none but at the end
+        if "base" not in own and "max_epochs" in own.get("trainer", {}):
+            assert kept, path
+
+
 def test_a_missing_teacher_is_trained_first(nyu, tmp_path):
     weights = train("student", ["--config", "table1/l1_fmil", *tiny(nyu, tmp_path)])
     config = yaml.safe_load((weights.parent / "config.yaml").read_text())

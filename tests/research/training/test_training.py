@@ -18,6 +18,7 @@ from kddn.research.losses.functions import reconstruction
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.training.callbacks import CycleAveraging, RampedAveraging
+from kddn.research.training.clock import ProcessorTimer
 from kddn.research.training.module import Optimization
 from kddn.research.training.run import train
 
@@ -183,6 +184,39 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
     with pytest.raises(ModelError, match=r"bad.ckpt is no checkpoint to go on from"):
         train("student", options(nyu, tmp_path, 7, f"--resume={tmp_path / 'bad.ckpt'}"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_finished_run_that_is_resumed_keeps_its_average(nyu, tmp_path):
+    first = load_network(train("student", options(nyu, tmp_path, 4))).state_dict()
+    (last,) = tmp_path.rglob("last.ckpt")
+    again = load_network(train("student", options(nyu, tmp_path, 4, f"--resume={last}")))
+    torch.testing.assert_close(again.state_dict(), first, rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed", "ignore:this run had")
+def test_the_schedule_goes_on_with_fewer_steps_an_epoch(nyu, tmp_path):
+    epochs = ["--trainer.max_epochs=4", "--model.optimization.cycles=1"]
+    train("student", options(nyu, tmp_path / "whole", -1, *epochs))
+    rates = log(tmp_path / "whole", "lr")
+    stop = next(path for path in tmp_path.rglob("*.ckpt") if "step=8" in path.name)
+    more = ["--trainer.accumulate_grad_batches=2", f"--resume={stop}"]
+    train("student", options(nyu, tmp_path / "parts", -1, *epochs, *more))
+    assert log(tmp_path / "parts", "lr") == pytest.approx(rates[9::2])
+
+
+def test_a_run_does_not_end_by_two_clocks(nyu, tmp_path):
+    timer = f"{ProcessorTimer.__module__}.{ProcessorTimer.__name__}"
+    told = [f"--trainer.callbacks+={timer}", "--trainer.callbacks.duration=00:00:01:00"]
+    with pytest.raises(KddnError, match=r"give --trainer\.callbacks\.duration rather than"):
+        train("student", options(nyu, tmp_path, 2, *told, "--trainer.max_time=00:00:02:00"))
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_what_is_only_looked_at_has_the_precision_of_the_run(nyu, tmp_path, precision):
+    save_network(Teacher(), tmp_path / "teacher.safetensors")
+    losses = f"--model.losses={{imitation: 1.0, teacher: {tmp_path}/teacher.safetensors}}"
+    train("student", options(nyu, tmp_path, 2, losses, f"--trainer.precision={precision}"))
+    assert all(map(math.isfinite, log(tmp_path, "loss")))
 
 
 def test_a_resumed_student_keeps_its_teacher(nyu, tmp_path):

@@ -108,6 +108,14 @@ class HazeData(LightningDataModule):
                 "give data.root, the folder of NYU's scenes, data.ohaze, O-HAZE's, or data.pairs, "
                 "of pairs of your own"
             )
+        given = {"its": its, "ohaze": ohaze, "pairs": pairs}
+        fixed = [name for name, folder in given.items() if folder is not None]
+        more = {"photos": photos, "graphics": graphics}
+        drawn = [name for name, config in more.items() if config is not None]
+        if len(fixed) > 1 or (fixed and drawn):
+            raise DataError(
+                f"data.{fixed[0]} is trained on alone: leave out data.{[*fixed, *drawn][1]}"
+            )
         self.root = root
         self.batch = batch or BatchConfig()
         self.haze = haze or HazeConfig()

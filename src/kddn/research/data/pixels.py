@@ -1,5 +1,7 @@
 """Reading the files of data sets, with errors that name them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,16 @@ _UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
 def list_pictures(root: Path) -> list[Path]:
     """The pictures of a folder and its subfolders, in the order of their names."""
     return sorted(path for path in root.rglob("*") if path.suffix.lower() in PICTURES)
+
+
+def names_of(paths: Iterable[Path], root: Path) -> dict[Path, str]:
+    """What to call pictures: by their stems, those of equal ones by their places in a folder."""
+    paths = list(paths)
+    stems = Counter(path.stem for path in paths)
+    return {
+        path: path.stem if stems[path.stem] == 1 else path.relative_to(root).as_posix()
+        for path in paths
+    }
 
 
 def read_pixels(path: Path, mode: str) -> np.ndarray:

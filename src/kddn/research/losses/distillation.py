@@ -60,9 +60,9 @@ class Frozen:
     def __init__(self, network: nn.Module) -> None:
         self._network = network.eval().requires_grad_(False)
 
-    def on(self, device: torch.device) -> nn.Module:
-        """The network, on that device."""
-        return self._network.to(device)
+    def like(self, x: Tensor) -> nn.Module:
+        """The network, on a tensor's device and in its type."""
+        return self._network.to(x.device, x.dtype)
 
 
 class Imitation(nn.Module):
@@ -130,7 +130,7 @@ class Imitation(nn.Module):
             density: `psi`; without, all places count the same.
         """
         with torch.no_grad():
-            teacher = self._teacher.on(clean.device)
+            teacher = self._teacher.like(clean)
             seen = tapped_features(teacher, clean, [pair.teacher for pair in self.pairs])
         theirs: list[Features] = [seen[pair.teacher] for pair in self.pairs]
         ours: list[Features] = [

@@ -140,7 +140,7 @@ class Objective(nn.Module):
             )
         if self._larger is not None:
             with torch.no_grad():
-                example = self._larger.on(batch.hazy.device)(batch.hazy)
+                example = self._larger.like(batch.hazy)(batch.hazy)
             terms["output_distillation"] = config.output_distillation * losses.reconstruction(
                 prediction, example
             )
@@ -169,7 +169,7 @@ class Objective(nn.Module):
 
     def _compare(self, prediction: Tensor, clean: Tensor) -> Tensor:
         assert self._vgg is not None
-        vgg = self._vgg.on(clean.device)
+        vgg = self._vgg.like(clean)
         with torch.no_grad():
             target = vgg(clean)
         return losses.perceptual(vgg(prediction), target, self.config.vgg_weights[: len(target)])

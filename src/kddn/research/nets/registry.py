@@ -31,7 +31,7 @@ class Architecture:
     config: Callable[..., Any] | None
     """The class of its configuration, a dataclass; None where it has one shape alone."""
     presets: Mapping[str, Any]
-    """Configurations with a name."""
+    """Configurations with a name; None is that of released weights."""
     pairs: str = "text"
     """Of a student, by which named pairs of layers it imitates: `losses.objective.NamedPairs`."""
 
@@ -143,7 +143,8 @@ def rebuild(description: Mapping[str, str]) -> nn.Module:
             "dict with safetensors.torch.load_file"
         )
     architecture = ARCHITECTURES[kind]
-    if architecture.config is None:
+    released = None in architecture.presets.values()  # whose files say no more than their kind
+    if architecture.config is None or (released and "config" not in description):
         return architecture.build(None)
     try:
         said = json.loads(description["config"])

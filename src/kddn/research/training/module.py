@@ -80,11 +80,17 @@ class Optimization:
 def progress(trainer: Trainer) -> float:
     """Fraction of a run that is done: of its steps, epochs or time, whichever ends first.
 
-    A run without an end counts as just begun. Devices must ask together.
+    A run without an end counts as just begun. Devices must ask together, within a batch.
     """
     fractions = [0.0]
-    if trainer.max_steps > 0 or (trainer.max_epochs or 0) > 0:
-        fractions.append(trainer.global_step / trainer.estimated_stepping_batches)
+    if trainer.max_steps > 0:
+        fractions.append(trainer.global_step / trainer.max_steps)
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        # Not by steps, of which an epoch may have had more: on fewer devices, or not accumulated.
+        batches = trainer.num_training_batches
+        here: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+        done = trainer.current_epoch * batches + here.processed
+        fractions.append(done / (trainer.max_epochs * batches))
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
             elapsed = callback.time_elapsed()
@@ -110,7 +116,7 @@ class Training(LightningModule):
 
     def on_train_start(self) -> None:
         """Start the clocks of the log."""
-        self._began, self._begun_at = time.perf_counter(), progress(self.trainer)
+        self._began, self._begun_at = time.perf_counter(), -1.0
         self._cost = processor_seconds if self.device.type == "cpu" else time.perf_counter
         self._cost_before = self._cost()
         self._ends: deque[float] = deque(maxlen=50)
@@ -125,7 +131,9 @@ class Training(LightningModule):
     def on_train_batch_start(self, batch: Pair, batch_idx: int) -> None:
         """Set the learning rate by the progress of the run."""
         self.drawn += self.trainer.world_size
-        rate = self.optimization.rate(progress(self.trainer))
+        done = progress(self.trainer)
+        self._begun_at = done if self._begun_at < 0 else self._begun_at
+        rate = self.optimization.rate(done)
         for group in self.trainer.optimizers[0].param_groups:
             matrices = group.get("matrices", False)  # Muon's
             group["lr"] = self.optimization.matrix_share * rate if matrices else rate

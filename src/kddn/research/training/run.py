@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import cast
+from typing import Any, cast
 
 import yaml
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -76,6 +77,7 @@ class TrainCLI(LightningCLI):
             raise KddnError(f"this recipe needs --{' and --'.join(missing)}")
         if not 0 < config.budget <= 1:
             raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
+        _check_times(config.trainer)
         config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
         budget, config.budget = config.budget, 1.0  # spent: config.yaml must not shorten it again
         losses = config.model.get("losses")
@@ -171,10 +173,18 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
             )
         except UnpicklingError as error:
             raise ModelError(f"{cli.config.resume} is no checkpoint to go on from") from error
+    _take_averages(cli.trainer, cli.model)
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     rank_zero_only(save_network)(cli.model.network, path)
     cli.trainer.strategy.barrier()  # until the file is there for every process
     return path
+
+
+def _take_averages(trainer: Trainer, model: LightningModule) -> None:
+    """Have the model be the average, also where a resumed run was at its end and did no step."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, WeightAveraging) and callback._average_model is not None:
+            callback._copy_average_to_current(model)
 
 
 def train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
@@ -196,6 +206,20 @@ def train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
     if (last := folder / "checkpoints" / "last.ckpt").is_file():
         place.append(f"--resume={last}")
     return train(stage, [*arguments, *place])
+
+
+def _check_times(trainer: Any) -> None:
+    """See that a run does not end by two clocks, of which Lightning would ignore one.
+
+    Raises:
+        KddnError: If it is to.
+    """
+    timed = [each for each in trainer.callbacks or () if each.class_path.endswith("Timer")]
+    if trainer.max_time is not None and timed:
+        raise KddnError(
+            "this recipe ends by the time of its processors, which is its last callback's: give "
+            "--trainer.callbacks.duration rather than --trainer.max_time"
+        )
 
 
 @rank_zero_only

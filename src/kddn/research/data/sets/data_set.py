@@ -15,7 +15,7 @@ from torch import Tensor
 from kddn.errors import DataError
 from kddn.io.image import orientation
 from kddn.research.data.paired import PairFiles, fits, read_parts, split_parts
-from kddn.research.data.pixels import check_picture, list_pictures, read_pixels
+from kddn.research.data.pixels import check_picture, list_pictures, names_of, read_pixels
 
 Size = tuple[int, int]
 """Width and height."""
@@ -160,15 +160,19 @@ class DataSet:
         Raises:
             DataError: As `find` does, or if a file cannot be read.
         """
-        for files in self.find(root):
+        found = self.find(root)
+        names = names_of((files.hazy for files in found), root)
+        scenes = names_of({files.clean for files in found if files.clean is not None}, root)
+        for files in found:
             if self.judged is not None and files.scene not in self.judged:
                 continue
+            name = names[files.hazy]
             if files.clean is None:
                 pixels = torch.from_numpy(read_pixels(files.hazy, "RGB")).permute(2, 0, 1)[None]
-                yield Case(self.name, files.hazy.stem, files.hazy.stem, pixels.float() / 255, None)
+                yield Case(self.name, name, name, pixels.float() / 255, None)
                 continue
             pair = split_parts(read_parts(files)[None])
-            yield Case(self.name, files.clean.stem, files.hazy.stem, pair.hazy, pair.clean)
+            yield Case(self.name, scenes[files.clean], name, pair.hazy, pair.clean)
 
     def check(self, root: Path) -> Iterator[Problem | None]:
         """Look at every file: a problem, or None for one that is as it should be.

@@ -7,6 +7,7 @@ import torch
 
 from kddn.research.data.graphics import KINDS
 from kddn.research.data.photos import find_photos
+from kddn.research.data.pixels import names_of
 from kddn.research.data.sets.data_set import ANY_PICTURE, Case, DataSet
 from kddn.research.data.sets.outdoor import load_clean
 
@@ -25,9 +26,9 @@ class Clear(DataSet):
 
     def cases(self, root: Path) -> Iterator[Case]:
         """Each photograph held back, input and target at once."""
-        for path in find_photos(root, "validation"):
+        for path, name in names_of(find_photos(root, "validation"), root).items():
             clean = torch.from_numpy(load_clean(path)[None]).float()
-            yield Case(self.name, path.stem, path.stem, clean, clean)
+            yield Case(self.name, name, name, clean, clean)
 
 
 class Graphics(DataSet):

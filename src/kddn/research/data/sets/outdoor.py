@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kddn.research.data.pair import Pair
 from kddn.research.data.photos import find_photos, load_photos
+from kddn.research.data.pixels import names_of
 from kddn.research.data.sets.data_set import ANY_PICTURE, Case, DataSet
 
 Maps = NDArray[np.float64]
@@ -31,14 +32,15 @@ def outdoor_pairs(root: Path) -> Iterator[tuple[str, str, Pair]]:
         The photograph's name, the rule's, and a batch of one: 480x320 or 320x480, rounded to
         8 bit.
     """
-    for number, path in enumerate(find_photos(root, "validation")):
+    names = names_of(find_photos(root, "validation"), root)
+    for number, (path, photo) in enumerate(names.items()):
         clean = load_clean(path)
         for place, (name, rule) in enumerate(RULES.items()):
             rng = np.random.default_rng([number, place])
             t, airlight = rule(clean.shape[1], clean.shape[2], rng)
             hazy = ((clean * t + airlight * (1 - t)).clip(0, 1) * 255).round() / 255
             parts = (torch.from_numpy(part[None]).float() for part in (hazy, clean, t))
-            yield path.stem, name, Pair(*parts)
+            yield photo, name, Pair(*parts)
 
 
 def load_clean(path: Path) -> NDArray[np.float64]:

@@ -13,8 +13,8 @@ from kddn.research.nets.baselines.dehazenet import DehazeNet
 from kddn.research.nets.baselines.epdn import EPDN
 from kddn.research.nets.baselines.gfn import GFN
 from kddn.research.nets.baselines.grid_dehaze_net import GridDehazeNet
-from kddn.research.nets.baselines.mscnn import MSCNN
-from kddn.research.nets.baselines.pdn import PDN
+from kddn.research.nets.baselines.mscnn import MSCNN, MSCNNConfig
+from kddn.research.nets.baselines.pdn import PDN, PDNConfig
 from kddn.research.nets.registry import Architecture, add
 
 BASELINES: dict[str, Callable[[], nn.Module]] = {
@@ -28,8 +28,11 @@ BASELINES: dict[str, Callable[[], nn.Module]] = {
 }
 """The systems by name."""
 
+_CONFIGS = {"mscnn": MSCNNConfig, "pdn": PDNConfig}
+"""Of those that have more than one shape."""
+
 for _name, _network in BASELINES.items():
-    add(Architecture(_name, "student", _network, None, {_name: None}))
+    add(Architecture(_name, "student", _network, _CONFIGS.get(_name), {_name: None}))
 
 __all__ = [
     "BASELINES", "EPDN", "GFN", "MSCNN", "PDN", "AODNet", "DehazeNet", "GridDehazeNet",

@@ -77,7 +77,7 @@ class Enhancer(nn.Module):
         self.conv2 = nn.Conv2d(20, 20, 3, padding=1)
         self.averages = nn.ModuleList(nn.Conv2d(20, 1, 1) for _ in range(4))
         self.out = nn.Conv2d(24, 3, 3, padding=1)
-        self.unused = nn.InstanceNorm2d(100, affine=True)
+        self.unused = nn.InstanceNorm2d(100, affine=True).requires_grad_(False)
         """In the authors' code, and in their count of parameters; never runs."""
 
     def forward(self, picture: Images, other: Images) -> Images:

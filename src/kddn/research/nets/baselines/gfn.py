@@ -89,6 +89,9 @@ class Scale(nn.Module):
 class GFN(nn.Module):
     """Gated fusion network: the sum of white-balanced, contrast-enhanced and gamma-corrected
     inputs, each weighted pixel by pixel, at three sizes from coarse to fine.
+
+    Sides that are no multiples of 4 are padded at the right and below, and cut back; the released
+    demo resizes to multiples of 8 and leaves it so.
     """  # noqa: D205
 
     def __init__(self) -> None:

@@ -1,5 +1,7 @@
 """MSCNN (Ren et al., ECCV 2016): coarse and fine transmission."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -36,18 +38,22 @@ class Branch(nn.Module):
         return torch.sigmoid(self.conv4(x))
 
 
+@dataclass(frozen=True)
+class MSCNNConfig:
+    """Which of two networks it is."""
+
+    use_coarse: bool = False
+    """Whether the coarse map replaces the fine network's sixth channel, as the paper says; the
+    released code never does."""
+
+
 class MSCNN(nn.Module):
-    """Multi-scale CNN: `t` by a fine network, the scattering model after their post-processing.
+    """Multi-scale CNN: `t` by a fine network, the scattering model after their post-processing."""
 
-    Args:
-        use_coarse: Whether the coarse map replaces the fine network's sixth channel, as the paper
-            says; the released code never does.
-    """
-
-    def __init__(self, *, use_coarse: bool = False) -> None:
+    def __init__(self, config: MSCNNConfig | None = None) -> None:
         super().__init__()
-        self.use_coarse = use_coarse
-        self.coarse = Branch((5, 5, 10), (11, 9, 7))
+        self.config = config = config or MSCNNConfig()
+        self.coarse = Branch((5, 5, 10), (11, 9, 7)).requires_grad_(config.use_coarse)
         self.fine = Branch((6, 5, 10), (7, 5, 3))
 
     def forward(self, hazy: Images) -> Images:
@@ -56,7 +62,7 @@ class MSCNN(nn.Module):
         # The dark channel's patches, 15x15, of each colour by itself.
         airlight = local_minimum(hazy, 15).amax((-2, -1), keepdim=True).clamp(min=1e-3)
         x = F.pad(hazy / airlight, (0, width % 2, 0, height % 2), mode="replicate")
-        coarse = self.coarse(x) if self.use_coarse else None
+        coarse = self.coarse(x) if self.config.use_coarse else None
         t = self.fine(x, coarse)[..., :height, :width]
         t = _sharpen(hazy, t, airlight)
         return (hazy - airlight) / t + airlight

@@ -1,5 +1,7 @@
 """Proximal Dehaze-Net, PDN (Yang and Sun, ECCV 2018): an unrolled minimisation."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -65,17 +67,26 @@ class Stage(nn.Module):
         return (image - 1) / t + 1, t
 
 
+@dataclass(frozen=True)
+class PDNConfig:
+    """How often it takes its turns."""
+
+    stages: int = 1
+    """1 to 3. The released weights trained on RESIDE have one."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stages <= 3:
+            raise ValueError(f"PDN has 1 to 3 stages, not {self.stages}")
+
+
 class PDN(nn.Module):
-    """Proximal Dehaze-Net.
+    """Proximal Dehaze-Net."""
 
-    Args:
-        stages: Turns, 1 to 3. The released weights trained on RESIDE have one.
-    """
-
-    def __init__(self, stages: int = 1) -> None:
+    def __init__(self, config: PDNConfig | None = None) -> None:
         super().__init__()
-        self.stages = stages
-        for number, (rho, window) in enumerate([(1.0, 7), (2.0, 5), (4.0, 3)][:stages], 1):
+        self.config = config = config or PDNConfig()
+        shapes = [(1.0, 7), (2.0, 5), (4.0, 3)][: config.stages]
+        for number, (rho, window) in enumerate(shapes, 1):
             self.add_module(f"stage{number}", Stage(rho, window))
 
     def forward(self, hazy: Images) -> Images:
@@ -85,7 +96,7 @@ class PDN(nn.Module):
         airlight = _airlight(padded)
         image = padded / airlight
         clear, t = image, torch.ones_like(image[:, :1])
-        for number in range(1, self.stages + 1):
+        for number in range(1, self.config.stages + 1):
             clear, t = self.get_submodule(f"stage{number}")(image, clear, t)
         return (clear * airlight)[..., :height, :width]
 

@@ -49,7 +49,7 @@ def read_curve(path: Path, against: Against = "step") -> Curve:
     if path.name == "metrics.csv":
         earlier = path.parent.glob("metrics-*.csv")
         parts = [*sorted(earlier, key=lambda part: int(part.stem.rpartition("-")[2])), path]
-    points, before = [], 0.0
+    points, before = list[tuple[float, float]](), 0.0
     for part in parts:
         try:
             with part.open() as file:
@@ -57,6 +57,9 @@ def read_curve(path: Path, against: Against = "step") -> Curve:
         except OSError as error:
             raise DataError(f"{part} cannot be read ({error.strerror})") from error
         latest = 0.0
+        if against == "step":  # a run goes on from a checkpoint that may be older than its log
+            first = min((float(line["step"]) for line in lines if line.get("step")), default=0.0)
+            points = [point for point in points if point[0] < first]
         for line in lines:
             now = float(line.get(against) or latest)
             before += latest if now < latest and against == "minutes" else 0.0  # resumed
