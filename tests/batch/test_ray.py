@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -47,12 +48,15 @@ WORK = Work(model="kddn-indoor", working_size=32)
 @pytest.fixture(scope="module")
 def s3():
     """Where a server of S3 is reached, which this process and those of the cluster use."""
-    port = 5600 + os.getpid() % 400
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     known = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "NO_PROXY": "127.0.0.1,localhost",
     }
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
     null = subprocess.DEVNULL
@@ -62,12 +66,15 @@ def s3():
     ):
         for name, value in known.items():
             patch.setenv(name, value)
-        for _ in range(200):
+        for _ in range(600):
+            assert server.poll() is None
             try:
                 urlopen(known["AWS_ENDPOINT_URL"], timeout=5).close()
                 break
             except OSError:
                 time.sleep(0.1)
+        else:
+            pytest.fail("the server of S3 does not answer")
         yield
         server.terminate()
 
@@ -214,6 +221,13 @@ def test_a_device_that_workers_lack_is_told(cluster, folder, tmp_path):
     stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
     with pytest.raises(KddnError, match=r"could not go on: .*device 'cuda' is not available here"):
         list(batch(*stores, WORK, Fleet(device="cuda")))
+
+
+@pytest.mark.parametrize("lacking", [{"cpus": 1000}, {"gpus": 1}])
+def test_workers_that_have_room_nowhere_are_told(cluster, folder, tmp_path, lacking):
+    stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
+    with pytest.raises(KddnError, match="the cluster has no machine for a worker of"):
+        list(batch(*stores, WORK, Fleet(**lacking)))
 
 
 def test_what_ends_its_worker_each_time_is_told(folder, tmp_path, monkeypatch):

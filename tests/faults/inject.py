@@ -8,7 +8,6 @@ import random
 import resource
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,14 +164,12 @@ def full_pipe(batch: Batch) -> None:
     """Nobody reads for a while, and then somebody does."""
     process = batch.start("--json", stdout=subprocess.PIPE)
     fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
-
-    def read_later() -> None:
-        time.sleep(3)
-        output.read()
-        output.close()
-
     output, process.stdout = process.stdout, None
-    threading.Thread(target=read_later).start()
+    time.sleep(3)
+    assert process.poll() is None  # it waits
+    lines = output.read().splitlines()
+    assert len(lines) == batch.count
+    output.close()
 
 
 def full_output(batch: Batch) -> None:

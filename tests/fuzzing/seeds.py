@@ -203,7 +203,9 @@ def checkpoints() -> dict[str, bytes]:
     import torch
     from safetensors.torch import save
 
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     found = {"safetensors": save(network.state_dict())}
     for kind, archive in {"archive": True, "old": False}.items():
         for name, what in {"state": network.state_dict(), "module": network}.items():

@@ -103,6 +103,9 @@ def test_any_file_comes_back_as_its_kind(dehazer, file):
             assert clear.info["xmp"].rstrip(b"\0") == options["xmp"]
 
 
+files_of_kddn._register_heif()
+
+
 def saved(image, format, **options):
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
@@ -182,6 +185,8 @@ def test_raw_and_heic_are_told_what_to_do(dehazer, tmp_path, monkeypatch):
     for source in (tmp_path / "a.heic", content):
         with pytest.raises(ImageError, match=hint):
             dehazer(source)
+    for name in ("data.h5", "field.grib", "old.xbm"):  # which Pillow knows by their names
+        (tmp_path / name).write_bytes(b"no picture")
     assert [path.name for path in find([str(tmp_path)]).pictures] == ["a.heic"]
 
 

@@ -54,6 +54,10 @@ def exif(orientation=1):
     return said
 
 
+def directories(said):
+    return {tag: said.get_ifd(tag) for tag in tiff.SUB_DIRECTORIES}
+
+
 def said_by(content):
     """What a file says, each kind by the name that it has where it is lost."""
     with Image.open(io.BytesIO(content)) as image:
@@ -119,7 +123,7 @@ def told(draw):
         )
         content = buffer.getvalue()
         if "EXIF" in kinds:
-            content = tiff.with_directories(content, exif())
+            content = tiff.with_directories(content, directories(exif()))
         return name, content
     image.save(buffer, name, **options)
     content = buffer.getvalue()
@@ -194,7 +198,7 @@ def turned(format):
         said[700] = xmp
     hazy_photograph(60, 40).save(buffer, format, exif=said, **options)
     if format == "TIFF":
-        return tiff.with_directories(buffer.getvalue(), said)
+        return tiff.with_directories(buffer.getvalue(), directories(said))
     return buffer.getvalue()
 
 
@@ -220,10 +224,137 @@ def test_every_record_of_the_orientation_is_set_right(dehazer, format):
 )
 def test_orientation_in_xmp_as_others_write_it(before, after):
     name = b"<x xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:other='urn:x'>"
-    assert xmp_packets.upright(name + before) == name + after
+    assert xmp_packets.upright(name + before, 60, 40) == name + after
     own = name.replace(b":tiff", b":t")
     before, after = (text.replace(b"tiff:", b"t:") for text in (before, after))
-    assert xmp_packets.upright(own + before) == own + after
+    assert xmp_packets.upright(own + before, 60, 40) == own + after
+
+
+def test_sizes_and_places_are_of_the_upright_picture(dehazer):
+    said, packet = exif(6), XMP % 6
+    said.get_ifd(ExifTags.IFD.Exif)[0x9214] = (10, 20)
+    size = b' tiff:ImageWidth="60" tiff:ImageLength="40" xmlns:exif="http://ns.adobe.com/exif/1.0/"'
+    packet = packet.replace(b" tiff:Or", size + b" exif:PixelXDimension='60' tiff:Or")
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "JPEG", exif=said, xmp=packet)
+    with Image.open(io.BytesIO(dehazer(buffer.getvalue()))) as result:
+        assert 0x9214 not in result.getexif().get_ifd(ExifTags.IFD.Exif)
+        assert b'tiff:ImageWidth="40" tiff:ImageLength="60"' in result.info["xmp"]
+        assert b"exif:PixelXDimension='40'" in result.info["xmp"]
+
+
+@pytest.mark.parametrize("format", [*FORMATS, "HEIF", "16 bit"])
+def test_letters_beyond_ascii_stay(dehazer, format):
+    said, name = exif(), "Jos\u00e9 \u00a9"
+    said[ExifTags.Base.Artist] = metadata._Text(name)
+    said.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = metadata._Text(name)
+    buffer = io.BytesIO()
+    if format == "16 bit":
+        pixels = np.full((40, 60, 3), 30_000, np.uint16)
+        tags = [(315, 2, 0, name.encode("latin-1"), True)]
+        tifffile.imwrite(buffer, pixels, photometric="rgb", extratags=tags, metadata=None)
+    else:
+        hazy_photograph(60, 40).save(buffer, format, exif=said)
+    if format == "TIFF":  # whose directories Pillow does not write
+        buffer = io.BytesIO(tiff.with_directories(buffer.getvalue(), directories(said)))
+    with Image.open(io.BytesIO(dehazer(buffer.getvalue()))) as result:
+        found = result.getexif()
+        assert found[ExifTags.Base.Artist] == name
+        if format != "16 bit":
+            assert found.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] == name
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_captions_in_numbers_of_32_bits_stay(dehazer, dtype):
+    captions = b"\x1c\x02\x78\0\x0d" + CAPTION + b"\0\0"
+    numbers = struct.unpack("<5L", captions)
+    buffer = io.BytesIO()
+    tags = [(33723, 4, 5, numbers, True)]
+    pixels = np.zeros((40, 60, 3), dtype)
+    tifffile.imwrite(buffer, pixels, photometric="rgb", extratags=tags, metadata=None)
+    opened = files.open_picture(buffer.getvalue())
+    for kind in ("TIFF", "JPEG"):
+        assert "IPTC" not in opened.lost(kind)
+        content = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), kind)
+        assert CAPTION in content
+
+
+def test_a_tiff_without_a_resolution_gets_none(dehazer):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((40, 60, 3), np.uint8), photometric="rgb", metadata=None)
+    content = buffer.getvalue()
+    opened = files.open_picture(content)
+    assert opened.metadata.dpi is None or not {282, 283} - {
+        *tifffile.TiffFile(buffer).pages[0].tags
+    }
+    bare = Image.new("RGB", (60, 40))
+    buffer = io.BytesIO()
+    bare.save(buffer, "TIFF")
+    with Image.open(io.BytesIO(dehazer(buffer.getvalue()))) as result:
+        assert 282 not in result.tag_v2
+
+
+def test_gray_of_16_bits_is_rounded_where_8_must_do():
+    ramp = np.linspace(0, 65535, 60 * 40).astype(np.uint16).reshape(40, 60)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, "PNG")
+    opened = files.open_picture(buffer.getvalue())
+    for kind in ("WEBP", "JPEG", "BMP"):
+        content = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), kind)
+        with Image.open(io.BytesIO(content)) as image:
+            levels = np.asarray(image.convert("L"), int)
+        assert np.abs(levels - ramp / 257).max() < 12
+        assert opened.lost(kind) == (metadata.BITS,)
+    assert opened.lost("PNG") == opened.lost("TIFF") == ()
+
+
+def test_a_profile_of_gray_is_not_given_to_colours():
+    buffer = io.BytesIO()
+    gray = PROFILE[:16] + b"GRAY" + PROFILE[20:]
+    hazy_photograph(60, 40).convert("L").save(buffer, "JPEG", icc_profile=gray)
+    opened = files.open_picture(buffer.getvalue())
+    assert opened.lost("JPEG") == ()
+    assert opened.lost("WEBP") == ("colour profile",)
+    written = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "WEBP")
+    with Image.open(io.BytesIO(written)) as image:
+        assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF", "HEIF"])
+def test_inks_are_refused_where_there_are_none(format):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).convert("CMYK").save(buffer, "JPEG")
+    opened = files.open_picture(buffer.getvalue())
+    with pytest.raises(ImageError, match="has no inks; write JPEG or TIFF"):
+        opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
+
+
+def test_quantization_tables_of_other_numbers_become_good_ones(dehazer):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "JPEG")
+    content = bytearray(buffer.getvalue())
+    place = content.index(b"\xff\xdb\0\x43\x01")
+    content[place + 4] = 3
+    frame = content.index(b"\xff\xc0")
+    for component in (1, 2):
+        content[frame + 10 + 3 * component + 2] = 3
+    with Image.open(io.BytesIO(bytes(content))) as image:
+        assert set(image.quantization) == {0, 3}
+    with Image.open(io.BytesIO(dehazer(bytes(content)))) as result:
+        assert result.format == "JPEG"
+
+
+def test_what_is_behind_a_motion_photo_goes_with_its_announcement():
+    announced = b' xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MotionPhoto="1"'
+    more = b' xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="0123"'
+    packet = (XMP % 1).replace(b" tiff:Or", announced + more + b" GCamera:Kept='1' tiff:Or")
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "JPEG", xmp=packet)
+    opened = files.open_picture(buffer.getvalue() + b"\0\0\0\x18ftypmp42")
+    assert opened.lost("JPEG") == ("video behind it", "extended XMP")
+    assert b"MotionPhoto" not in opened.metadata.xmp
+    assert b"Extended" not in opened.metadata.xmp
+    assert b"GCamera:Kept='1'" in opened.metadata.xmp
 
 
 def test_a_damaged_packet_does_not_turn_the_result_again(dehazer):
@@ -401,6 +532,15 @@ def test_a_tiff_of_too_many_pages_is_refused():
         files.open_picture(buffer.getvalue())
 
 
+def test_a_deep_tiff_of_too_many_pages_is_refused():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for _ in range(tiff.MOST_PAGES + 1):
+            file.write(np.zeros((1, 1, 3), np.uint16), photometric="rgb", subfiletype=1)
+    with pytest.raises(ImageError, match="more than 1000 pages"):
+        files.open_picture(buffer.getvalue())
+
+
 def test_pillows_limit_stays_where_it_was():
     usual = Image.MAX_IMAGE_PIXELS
     with pytest.raises(ImageError):
@@ -508,9 +648,11 @@ def test_packets_of_a_spiteful_writer_take_no_longer():
         b"<x xmlns:xmp='http://ns.adobe.com/xap/1.0/' xmlns:tiff='http://ns.adobe.com/tiff/1.0/'>"
     )
     packet = start + b"<xmp:Thumbnails>" * 200_000 + b"tiff:Orientation=" * 200_000
-    assert xmp_packets.without_thumbnails(xmp_packets.upright(packet)) == packet
+    assert xmp_packets.without_thumbnails(xmp_packets.upright(packet, 60, 40)) == packet
     many = start + b"<xmp:Thumbnails>x</xmp:Thumbnails>" * 100_000
     assert xmp_packets.without_thumbnails(many) == start
+    spaced = b"P6\n" + b"# " * 500_000 + b"\n4 #x\n4 255\n"
+    assert metadata._PPM.match(spaced) is None or metadata._PPM.match(spaced)[1] == b"255"
     bomb = zlib.compress(bytes(1 << 26))
     assert len(bomb) < 1 << 17
     assert png._is_profile(b"x\0\0" + bomb)

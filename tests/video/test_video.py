@@ -286,6 +286,14 @@ def test_an_interrupted_video_leaves_nothing(tmp_path, dehazer):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["one.png"]
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+def test_hevc_is_tagged_as_apples_players_want_it(tmp_path, dehazer, ending):
+    source = video(tmp_path / f"a.{ending}", shots(3), codec="libx265")
+    dehaze_video(dehazer, source, tmp_path / f"b.{ending}")
+    with av.open(str(tmp_path / f"b.{ending}")) as made:
+        assert made.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
 def test_a_name_is_never_a_protocol(tmp_path, dehazer, monkeypatch):
     video(tmp_path / "source.mp4", shots(2)).rename(tmp_path / "12:30.mp4")
     monkeypatch.chdir(tmp_path)
@@ -300,6 +308,8 @@ def test_what_is_no_video_is_named(tmp_path, dehazer):
     source = video(tmp_path / "c.mp4", shots(3))
     with pytest.raises(ValueError, match=r"strength must lie in \[0, 1.5\], not -3"):
         dehaze_video(dehazer, source, tmp_path / "b.mp4", strength=-3)
+    with pytest.raises(ValueError, match=r"memory must lie in \[0, 1\)"):
+        dehaze_video(dehazer, source, tmp_path / "b.mp4", memory=1.0)
     with pytest.raises(VideoError, match=r"no container ends in '.gif'"):
         dehaze_video(dehazer, source, tmp_path / "b.gif")
     (tmp_path / "b.mp4").write_bytes(b"precious")

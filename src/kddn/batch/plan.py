@@ -210,13 +210,15 @@ def find(
         listed: Files that a list names: as they are, and even one goes to a folder.
 
     Raises:
-        KddnError: If a pattern matches nothing, or there is no picture at all.
+        KddnError: If a name is empty, a pattern matches nothing, or there is no picture at all.
     """
     destination = destination or Destination()
     pictures: list[Path] = []
     bases: list[Path] = []
     unreadable: dict[Path, str] = {}
     names = set(listed)
+    if "" in arguments:
+        raise KddnError("an empty name is no picture's; look at the variable that it comes from")
     for argument in (*arguments, *listed):
         path = Path(argument)
         if os.path.isdir(path):  # noqa: PTH112 - which does not mind what may not be seen

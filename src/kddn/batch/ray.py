@@ -149,14 +149,19 @@ def run(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1
-    workers = fleet.workers or max(1, int(_room(fleet)))
+    workers = fleet.workers or int(_room(fleet))
+    if workers < 1:
+        raise KddnError(
+            f"the cluster has no machine for a worker of {fleet.cpus:g} processors and "
+            f"{fleet.gpus:g} GPUs; ask for less by `cpus` and `gpus`, or if it grows, for `workers`"
+        )
     blocks = min(len(names), max(16 * workers, len(names) // 64), _MOST_BLOCKS)
     done = ray.data.from_items(
         [{"name": name} for name in names], override_num_blocks=blocks
     ).map_batches(
         Worker,
         fn_constructor_args=(source, destination, work, fleet),
-        batch_size=None,
+        batch_size=-(-len(names) // blocks),
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         num_cpus=fleet.cpus,
         num_gpus=fleet.gpus,

@@ -1,5 +1,6 @@
 """How good systems are, on a part of a data set: what time is weighed against."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,15 @@ def measure_quality(
     reports.write_rows(output / "quality.csv", summaries)
     (output / "quality.md").write_text(reports.markdown(summaries))
     return _by_system(summaries)
+
+
+def check_data(data: Mapping[str, Path]) -> None:
+    """See that there is something of each data set.
+
+    Raises:
+        DataError: If there is no such set, or nothing of it in its folder.
+    """
+    list(_cases(data, every=sys.maxsize))
 
 
 def _systems(systems: Sequence[System]) -> Iterator[tuple[str, Dehaze]]:

@@ -14,7 +14,7 @@ from kddn.batch.machine import memory
 from kddn.bench.engines import installed
 from kddn.bench.pictures import hazy_jpeg
 from kddn.bench.tasks import FLOOR, Limits, Measured, Network, System
-from kddn.errors import KddnError
+from kddn.errors import KddnError, ModelError
 from kddn.inference.models import find_model, list_models
 
 PRIORS = ("dcp", "cap")
@@ -61,7 +61,7 @@ def choose(
         weights: Of compared systems, by their names.
 
     Raises:
-        KddnError: If an engine is not installed.
+        KddnError: If an engine is not installed, or there is no compared system of a name.
     """
     here = installed()
     if absent := set(engines) - set(here):
@@ -76,6 +76,8 @@ def choose(
         from kddn.bench.torch_systems import COMPARED
 
         of = weights or {}
+        if strange := set(of) - set(COMPARED):
+            raise KddnError(f"there is no {min(strange)}; `weights` are of {', '.join(COMPARED)}")
         systems += [System("compared", name, "torch", of.get(name)) for name in COMPARED]
     return systems + [System("model", name, engine) for engine in others for name in networks]
 
@@ -146,12 +148,15 @@ def _alone(system: System, picture: Path, limits: Limits) -> NetworkRow:
 
 
 def _gflop(system: System, found: Mapping[str, Any]) -> float | None:
-    """What PyTorch counts, in this process; None without it."""
+    """What PyTorch counts, in this process; None without it, or if it does not know the network."""
     try:
         from kddn.bench.torch_systems import gflop_of
     except ModuleNotFoundError:
         return None
-    return gflop_of(system, found["width"], found["height"])
+    try:
+        return gflop_of(system, found["width"], found["height"])
+    except ModelError:  # of a network that PyTorch does not know
+        return None
 
 
 def _process(

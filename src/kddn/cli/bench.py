@@ -55,7 +55,11 @@ def bench(
     systems = choose(model or (), engine or (), named_paths(weights or []))
     sizes = size or SIZES
     report.check_folder(output)
-    judge = optional("kddn.bench.quality", "train").measure_quality if folders else None
+    judge = None
+    if folders:
+        quality_of = optional("kddn.bench.quality", "train")
+        quality_of.check_data(folders)
+        judge = quality_of.measure_quality
     rows: list[Row] = []
     networks: list[NetworkRow] = []
     found = measure(systems, sizes, Limits(repeats=repeats, seconds=seconds))

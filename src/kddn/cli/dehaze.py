@@ -144,7 +144,10 @@ def dehaze(
             say.row(row)
             failed += row.status == "failed"
             if compare and row.status == "done" and not is_video(job.source):
-                failed += not say.compared(job, suffix, overwrite=overwrite or job.again)
+                compared = say.compared(
+                    job, suffix, overwrite=overwrite or job.again, max_pixels=max_pixels
+                )
+                failed += not compared
     if failed:
         sys.exit(1)
 
@@ -193,13 +196,15 @@ class _Say:
         """Tell what went wrong."""
         self.console.print(f"kddn: {as_flags(text)}", style="red", markup=False, soft_wrap=True)
 
-    def compared(self, job: Job, suffix: str, *, overwrite: bool) -> bool:
+    def compared(self, job: Job, suffix: str, *, overwrite: bool, max_pixels: int) -> bool:
         """Write before and after side by side; whether that went well."""
         from kddn.io.compare import write_comparison
 
         path = job.output.with_stem(job.output.stem.removesuffix(suffix) + COMPARED)
         try:
-            write_comparison(job.source, job.output, path, overwrite=overwrite)
+            write_comparison(
+                job.source, job.output, path, overwrite=overwrite, max_pixels=max_pixels
+            )
         except KddnError as error:
             self.error(str(error))
             return False

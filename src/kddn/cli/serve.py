@@ -6,7 +6,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from kddn.cli._libraries import hush_libraries, optional
-from kddn.cli._options import POSITIVE, Several
+from kddn.cli._options import AT_LEAST_ONE, POSITIVE, Several
 
 
 def serve(
@@ -17,8 +17,8 @@ def serve(
     device: str = "auto",
     jobs: Annotated[int, POSITIVE] = 2,
     queue: Annotated[int, Parameter(validator=Number(gte=0))] = 16,
-    seconds: Annotated[float, POSITIVE] = 60.0,
-    receive_seconds: Annotated[float, POSITIVE] = 60.0,
+    seconds: Annotated[float, AT_LEAST_ONE] = 60.0,
+    receive_seconds: Annotated[float, AT_LEAST_ONE] = 60.0,
     max_bytes: Annotated[int, POSITIVE] = 64 << 20,
     max_bytes_held: Annotated[int, POSITIVE] = 512 << 20,
     max_pixels: Annotated[int, POSITIVE] = 100_000_000,

@@ -8,6 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kddn.io import files
 from kddn.io.encode import encode
+from kddn.io.image import Photograph
+from kddn.io.limits import MAXIMUM_PIXELS
+from kddn.io.metadata import Metadata
 from kddn.io.writing import write
 
 _GAP = 8
@@ -45,7 +48,14 @@ def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
     return result
 
 
-def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool = False) -> None:
+def write_comparison(
+    before: Path,
+    after: Path,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    max_pixels: int = MAXIMUM_PIXELS,
+) -> None:
     """Write two picture files as one, side by side.
 
     Args:
@@ -53,16 +63,20 @@ def write_comparison(before: Path, after: Path, output: Path, *, overwrite: bool
         after: The clear one.
         output: The file to write, its format told by its ending.
         overwrite: Whether it may be replaced.
+        max_pixels: How many pixels each picture may have.
 
     Raises:
         ImageError: If a picture cannot be read, or the file cannot be written or exists.
     """
-    sheet = side_by_side([("before", _open(before)), ("after", _open(after))])
-    write(encode(sheet, files.format_of(output)), output, overwrite=overwrite)
+    opened = [files.open_picture(path, max_pixels=max_pixels) for path in (before, after)]
+    shown = [_shown(each.photograph) for each in opened]
+    profile = opened[0].metadata.profile
+    said = Metadata(profile=profile if profile[16:20] == b"RGB " else b"")
+    sheet = side_by_side(list(zip(("before", "after"), shown, strict=True)))
+    write(encode(sheet, files.format_of(output), said), output, overwrite=overwrite)
 
 
-def _open(path: Path) -> Image.Image:
-    photograph = files.open_picture(path).photograph
+def _shown(photograph: Photograph) -> Image.Image:
     if photograph.pixels.dtype == np.uint8:
         return Image.fromarray(photograph.pixels)
     shown = photograph.pixels.astype(np.float32) * (255 / photograph.maximum)

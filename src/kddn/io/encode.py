@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from kddn.errors import ImageError
@@ -15,6 +16,12 @@ WELL: dict[str, dict[str, Any]] = {
     "HEIF": {"quality": 95, "chroma": 444},
 }
 """How a picture is written of whose quality nothing is known: none to be seen is lost."""
+
+
+DEEP_GRAY = frozenset({"PNG", "TIFF", "JPEG2000", "HEIF", "PPM"})
+"""Formats in which gray has 16 bits."""
+
+_NO_INKS = ("PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP")
 
 
 def encode(
@@ -38,8 +45,12 @@ def encode(
     options = WELL | {"ICO": {"sizes": [image.size]}} | (quality or {})
     if format == "JPEG" and image.mode in ("RGBA", "LA", "RGBa", "La"):
         raise ImageError("JPEG has no transparency; write PNG, TIFF or WebP")
+    if image.mode == "CMYK" and format in _NO_INKS:
+        raise ImageError(f"{format} has no inks; write JPEG or TIFF, or convert it to RGB first")
     if image.mode == "I":  # 16 bits, which Pillow would write as 32 where a format has them
         image = image.convert("I;16")
+    if image.mode.startswith("I;16") and format not in DEEP_GRAY:  # which Pillow would cut off
+        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
     image.info = {}
     buffer = io.BytesIO()
     try:

@@ -13,7 +13,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from kddn.errors import ImageError, SizeError
 from kddn.io import high_bit_depth, metadata, tiff
-from kddn.io.encode import WELL, encode
+from kddn.io.encode import DEEP_GRAY, WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
 from kddn.io.limits import MAXIMUM_PIXELS, PROGRAMS, check_size, open_image
 from kddn.io.metadata import Metadata
@@ -36,6 +36,9 @@ _RAW = {
 _HEIF = {".heic", ".heics", ".heif", ".heifs", ".hif"}
 _NEEDS_HEIF = "this is HEIC, which needs: pip install 'kddn[heic]'"
 
+_NOT_TO_BE_LOOKED_FOR = ("BUFR", "GRIB", "HDF5", "ICNS", "MSP", "XBM")
+"""Formats of Pillow's that hold no pictures, or none that haze can be removed from."""
+
 _DNG_VERSION = 50706
 _IS_RAW = "this is a camera's raw file; develop it first, to a 16-bit TIFF at best"
 
@@ -51,14 +54,14 @@ class Opened:
     """The bytes of a file of a format: from what the photograph rebuilt, with the metadata of this
     one."""
     metadata: Metadata
-    deep: bool = False
-    """Whether it has more than 8 bits a channel, taken apart whole."""
+    deep_in: frozenset[str] | None = None
+    """Formats that keep its more than 8 bits a channel; None if it has no more."""
     further: bool = False
     """Whether it has a channel that only TIFF holds."""
 
     def lost(self, format: str) -> tuple[str, ...]:
         """What the file says that a result in a format does not, by name."""
-        cut_down = self.deep and format not in ("PNG", "TIFF")
+        cut_down = self.deep_in is not None and format not in self.deep_in
         bits = (metadata.BITS,) * cut_down
         channels = (metadata.CHANNELS,) * (self.further and format != "TIFF")
         return (*self.metadata.lost, *self.metadata.cannot_hold(format), *bits, *channels)
@@ -82,7 +85,8 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         if deep is not None:
             photograph = from_deep(deep.pixels, has_alpha=deep.has_alpha)
             said = deep.metadata
-            return Opened(photograph, said.format, deep.encode, said, True, deep.has_further)
+            kept = frozenset({"PNG", "TIFF"})
+            return Opened(photograph, said.format, deep.encode, said, kept, deep.has_further)
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
@@ -94,6 +98,7 @@ def _open(image: Image.Image, content: bytes) -> Opened:
     kind = "JPEG" if image.format in _JPEGS else image.format or "PNG"
     quality = _quality(image, content)
     turned = orientation(image) > 4
+    is_deep = image.mode.startswith("I")
     photograph = from_pil(image)
     height, width = photograph.pixels.shape[:2]
     said = said.upright(width, height, turned=turned)
@@ -101,7 +106,7 @@ def _open(image: Image.Image, content: bytes) -> Opened:
     def encode_like(clear: Image.Image, as_format: str) -> bytes:
         return encode(clear, as_format, said, quality)
 
-    return Opened(photograph, kind, encode_like, said)
+    return Opened(photograph, kind, encode_like, said, DEEP_GRAY if is_deep else None)
 
 
 def _content(path: Path) -> bytes:
@@ -201,7 +206,11 @@ def _register_heif() -> None:
 def _quality(image: Image.Image, content: bytes) -> dict[str, dict[str, Any]]:
     """How to write a picture as well as it was."""
     if image.format in _JPEGS:
-        jpeg: dict[str, Any] = {"qtables": image.quantization}  # type: ignore[attr-defined]
+        tables: dict[int, Any] = image.quantization  # type: ignore[attr-defined]
+        # Of those with other numbers, Pillow does not say which channels had which.
+        jpeg: dict[str, Any] = {"qtables": tables}
+        if not tables.keys() <= {0, 1}:
+            jpeg = dict(WELL["JPEG"])
         if (subsampling := JpegImagePlugin.get_sampling(image)) >= 0:
             jpeg["subsampling"] = subsampling
         if image.info.get("adobe_transform") == 0 and image.mode == "RGB":
@@ -255,7 +264,7 @@ def readable_endings() -> set[str]:
     HEIC's are among them without `kddn[heic]` too, so that who has such files is told of it.
     """
     known = _known_formats().items()
-    both = (Image.OPEN.keys() & Image.SAVE.keys()) - set(PROGRAMS)
+    both = (Image.OPEN.keys() & Image.SAVE.keys()) - {*PROGRAMS, *_NOT_TO_BE_LOOKED_FOR}
     return {ending for ending, name in known if name in both} | _HEIF
 
 

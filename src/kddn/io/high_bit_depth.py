@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import ExifTags, Image
 from kddn.errors import ImageError
 from kddn.io import metadata, png, tiff
 from kddn.io.encode import encode
+from kddn.io.image import bands
 from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
 from kddn.io.metadata import Metadata
 
@@ -102,21 +104,32 @@ class DeepPicture:
 def premultiplied(pixels: Pixels) -> Pixels:
     """Colours times the alpha behind them, in [0, 1]."""
     maximum = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    colours, alpha = pixels[..., :-1], pixels[..., -1:]
-    product = colours.astype(np.float64) * alpha / maximum
-    return np.concatenate([_rounded(product, pixels.dtype), alpha], axis=2)
+
+    def product(colours: Pixels, alpha: Pixels) -> Pixels:
+        return colours.astype(np.float64) * alpha / maximum
+
+    return _by_alpha(product, pixels)
 
 
 def straight(pixels: Pixels) -> Pixels:
     """The other way: colours as they are behind the transparency."""
     maximum = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
-    colours, alpha = pixels[..., :-1].astype(np.float64), pixels[..., -1:]
-    quotient = np.divide(colours * maximum, alpha, out=np.zeros_like(colours), where=alpha > 0)
-    return np.concatenate([_rounded(quotient.clip(0, maximum), pixels.dtype), alpha], axis=2)
+
+    def quotient(colours: Pixels, alpha: Pixels) -> Pixels:
+        colours = colours.astype(np.float64) * maximum
+        found = np.divide(colours, alpha, out=np.zeros_like(colours), where=alpha > 0)
+        return found.clip(0, maximum)
+
+    return _by_alpha(quotient, pixels)
 
 
-def _rounded(values: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    return (np.rint(values) if dtype.kind == "u" else values).astype(dtype)
+def _by_alpha(change: Callable[[Pixels, Pixels], Pixels], pixels: Pixels) -> Pixels:
+    """Pixels whose colours are changed by what is given them and alpha, some rows at a time."""
+    result = pixels.copy()
+    for rows in bands(pixels):
+        new = change(pixels[rows, :, :-1], pixels[rows, :, -1:])
+        result[rows, :, :-1] = np.rint(new) if pixels.dtype.kind == "u" else new
+    return result
 
 
 def read(content: bytes, max_pixels: int = MAXIMUM_PIXELS) -> DeepPicture | None:
@@ -164,7 +177,10 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
         if len(file.pages) == 0:
             raise ImageError("it is damaged or cut short (no page in it)")
         page = file.pages.first
-        kinds = [int(getattr(other, "subfiletype", 0)) for other in file.pages[1:]]
+        others = list(islice(file.pages, 1, tiff.MOST_PAGES + 1))
+        if len(others) == tiff.MOST_PAGES:
+            raise tiff.TOO_MANY
+        kinds = [int(getattr(other, "subfiletype", 0)) for other in others]
         if not all(map(tiff.is_overview, kinds)):
             raise ImageError("it has several pages; split it into single pictures first")
         check_size(page.imagewidth, page.imagelength, max_pixels)
@@ -185,7 +201,7 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
     exif.bigtiff, exif.endian = big, order
     exif.load_from_fp(io.BytesIO(content), place)
     profile = tags.get(_PROFILE) or b""
-    said = metadata.of_tiff(metadata.read_whole(exif), profile, _tiff_dpi(tags), overviews)
+    said = metadata.of_tiff(exif, profile, _tiff_dpi(tags), overviews)
     kind = _ALPHA.get(extra[0], "unspecified") if extra else "unassalpha"
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return _upright(straight(pixels) if kind == "assocalpha" else pixels, said, kind)

@@ -1,6 +1,6 @@
 """Photographs taken apart: pixels as RGB arrays, and how to put them together again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ _WORKED_ON = {
 _PREMULTIPLIED = {"RGBa", "La"}
 
 _STRIP = 1 << 24
+"""Pixels."""
+
+_BAND = 1 << 18
 """Pixels."""
 
 _COARSE = 256
@@ -267,24 +270,45 @@ def _from_inks(inks: Pixels) -> Photograph:
     Black ink stays what it is: where a place gets lighter or darker, it does so by black, and the
     other inks change only with the colour.
     """
-    through = 1 - inks / np.float32(255)
-    white = through[..., 3:]  # what black lets through
-    light = through[..., :3] * white
-    pixels = np.rint(light * 65535).astype(np.uint16)
+    pixels = np.empty((*inks.shape[:2], 3), np.uint16)
+    for rows in bands(inks):
+        pixels[rows] = np.rint(_light(inks[rows]) * 65535)
 
     def rebuild(clear: Pixels) -> Image.Image:
-        new = clear / np.float32(65535)
-        before, after = (x.max(axis=2, keepdims=True) for x in (light, new))
-        dark = before == 0
-        whiter = np.where(dark, np.maximum(white, after), white * after / np.where(dark, 1, before))
-        whiter = np.maximum(np.minimum(whiter, 1), after)
-        colours = np.where(whiter > 0, new / np.where(whiter > 0, whiter, 1), through[..., :3])
-        mixed = np.rint(255 * (1 - np.concatenate([colours, whiter], axis=2)))
-        same = (clear == pixels).all(axis=2, keepdims=True)
-        result = np.where(same, inks, mixed.clip(0, 255)).astype(np.uint8)
+        result = inks.copy()
+        for rows in bands(inks):
+            same = (clear[rows] == pixels[rows]).all(axis=2, keepdims=True)
+            result[rows] = np.where(same, inks[rows], _mixed(inks[rows], clear[rows]))
         return Image.frombytes("CMYK", result.shape[1::-1], result.tobytes())
 
     return Photograph(pixels, 65535.0, rebuild)
+
+
+def _light(inks: Pixels) -> Pixels:
+    """What inks `h w 4` let through: RGB in [0, 1]."""
+    through = 1 - inks / np.float32(255)
+    return through[..., :3] * through[..., 3:]
+
+
+def _mixed(inks: Pixels, clear: Pixels) -> Pixels:
+    """Inks for other light, `h w 3` of 16 bits, black changed first."""
+    through = 1 - inks / np.float32(255)
+    white = through[..., 3:]  # what black lets through
+    new = clear / np.float32(65535)
+    before, after = (x.max(axis=2, keepdims=True) for x in (_light(inks), new))
+    dark = before == 0
+    whiter = np.where(dark, np.maximum(white, after), white * after / np.where(dark, 1, before))
+    whiter = np.maximum(np.minimum(whiter, 1), after)
+    colours = np.where(whiter > 0, new / np.where(whiter > 0, whiter, 1), through[..., :3])
+    mixed: Pixels = np.rint(255 * (1 - np.concatenate([colours, whiter], axis=2)))
+    return mixed.clip(0, 255)
+
+
+def bands(pixels: Pixels) -> Iterator[slice]:
+    """Rows of a picture, a few at a time, so that what is computed of them takes little memory."""
+    step = max(1, _BAND // pixels.shape[1])
+    for top in range(0, pixels.shape[0], step):
+        yield slice(top, top + step)
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import ExifTags, Image, MpoImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, MpoImagePlugin, TiffImagePlugin, TiffTags
 
 from kddn.io import png, tiff, xmp
 from kddn.io.tiff import SUB_DIRECTORIES
@@ -39,6 +39,15 @@ _EXIF_TAGS = frozenset(
 """Tags of a TIFF's first directory that belong to EXIF, and mean something elsewhere too."""
 
 _GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
+
+_PLACES = (0x9214, 0xA214)
+"""EXIF's tags of where the subject is, in the picture as it lay."""
+
+_PPM = re.compile(rb"P\d\s+" + 2 * rb"(?:#[^\n]*\n\s*)*\d+\s+" + rb"(?:#[^\n]*\n\s*)*(\d+)")
+"""A header, up to the largest value."""
+
+_RGB_ALONE = ("WEBP", "AVIF")
+"""Formats in which gray becomes RGB."""
 
 _HOLDS: dict[str, set[str]] = {
     "JPEG": {"EXIF", "XMP", "colour profile", "IPTC", "comment"},
@@ -83,7 +92,9 @@ class Metadata:
             for tag, side in {40962: width, 40963: height}.items():
                 if tag in camera:
                     camera[tag] = side
-        packet = xmp.without_thumbnails(xmp.upright(self.xmp))
+            for tag in _PLACES if turned else ():
+                camera.pop(tag, None)
+        packet = xmp.without_thumbnails(xmp.upright(self.xmp, width, height))
         dpi = self.dpi[::-1] if self.dpi and turned else self.dpi
         return replace(self, exif=exif, xmp=packet, dpi=dpi)
 
@@ -99,6 +110,8 @@ class Metadata:
             "geographic tags": [tag for tag in _GEO_TAGS if self.exif and tag in self.exif],
         }
         missing = [name for name, value in said.items() if value and name not in _holds(format)]
+        if format in _RGB_ALONE and self.profile and self.profile[16:20] != b"RGB ":
+            missing.append("colour profile")
         if format != "PNG" and {b"cICP", b"gAMA", b"cHRM"} & {kind for kind, _ in self.chunks}:
             missing.append("PNG's description of its colours")
         if format == "JPEG":  # whose segments end at 64 kB
@@ -114,7 +127,7 @@ class Metadata:
             return options  # see `finish`
         if self.dpi and format in ("JPEG", "TIFF", "BMP"):
             options["dpi"] = self.dpi
-        if self.profile and "colour profile" in holds:
+        if self.profile and "colour profile" in holds and "colour profile" not in lost:
             options["icc_profile"] = self.profile
         if exif and "EXIF" in holds and "EXIF" not in lost:
             options["exif"] = exif
@@ -131,7 +144,8 @@ class Metadata:
         if format == "PNG":
             return png.with_chunks(content, self._png_chunks(content))
         if format == "TIFF" and self.exif:
-            return tiff.with_directories(content, self.exif)
+            own = {int(tag): _with_all_letters(self.exif.get_ifd(tag)) for tag in SUB_DIRECTORIES}
+            return tiff.with_directories(content, own)
         return content
 
     def tiff_tags(self) -> list[tuple[int, int, int, Any, bool]]:
@@ -152,13 +166,14 @@ class Metadata:
         chosen.endian = self.exif.endian
         for tag in self.exif:
             if tag not in _LAYOUT_TAGS and (format == "TIFF" or tag in _EXIF_TAGS):
-                chosen[tag] = self.exif.get_ifd(tag) if tag in SUB_DIRECTORIES else self.exif[tag]
+                value = self.exif.get_ifd(tag) if tag in SUB_DIRECTORIES else self.exif[tag]
+                chosen[tag] = _with_all_letters(value)
         if format == "TIFF":
             for tag in (_XMP_TAG, *SUB_DIRECTORIES):  # see `finish`
                 chosen.pop(tag, None)
             if self.xmp:
                 chosen[_XMP_TAG] = self.xmp
-            if self.iptc:
+            if self.iptc and _PHOTOSHOP_TAG not in chosen:
                 chosen[_PHOTOSHOP_TAG] = self.iptc
         return chosen if len(chosen) else None
 
@@ -202,16 +217,20 @@ def read(image: Image.Image, content: bytes) -> Metadata:
     """
     kind = image.format or ""
     info = image.info
+    captions = captions_in_numbers(image.getexif()) if kind == "TIFF" else b""
     found = Metadata(
         "JPEG" if kind == "MPO" else kind,
         exif=_exif(image),
         xmp=_bytes(info.get("xmp")).rstrip(b"\0"),
         profile=_bytes(info.get("icc_profile")),
         dpi=_dpi(info.get("dpi")),
-        iptc=_image_resources(info.get("photoshop")),
+        iptc=captions or _image_resources(info.get("photoshop")),
         comment=_comment(info.get("comment")),
     )
     found = replace(found, lost=_more_than_pillow_reads(image, content))
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None and not {*tags} >= {282, 283}:  # for which Pillow takes 1
+        found = replace(found, dpi=None)
     if kind == "PNG":
         kept, lost = png.extras(content)
         if image.mode.startswith("I") and "transparency" in info:  # one gray of 16 bits
@@ -250,7 +269,7 @@ def _bits(image: Image.Image, start: bytes) -> int:
         return (int.from_bytes(start[place + 42 : place + 43]) & 0x7F) + 1
     if image.format == "AVIF" and (place := start.find(b"pixi")) >= 0:
         return int.from_bytes(start[place + 9 : place + 10])
-    if image.format == "PPM" and (header := re.match(rb"P\d\s(?:#.*\s)*\d+\s+\d+\s+(\d+)", start)):
+    if image.format == "PPM" and (header := _PPM.match(start)):
         return int(header[1]).bit_length()
     return int(image.info.get("bit_depth", 8))
 
@@ -259,7 +278,10 @@ def of_tiff(
     exif: Image.Exif, profile: bytes, dpi: tuple[float, float] | None, lost: tuple[str, ...] = ()
 ) -> Metadata:
     """What a TIFF says whose pixels Pillow does not read."""
-    return Metadata("TIFF", exif, _bytes(exif.get(_XMP_TAG)), profile, dpi, lost=lost)
+    captions = captions_in_numbers(exif)
+    exif = read_whole(exif)
+    xmp = _bytes(exif.get(_XMP_TAG))
+    return Metadata("TIFF", exif, xmp, profile, dpi, iptc=captions, lost=lost)
 
 
 def _exif(image: Image.Image) -> Image.Exif | None:
@@ -268,6 +290,19 @@ def _exif(image: Image.Image) -> Image.Exif | None:
         return read_whole(image.getexif())
     except Exception:  # whatever a damaged one makes Pillow raise
         return None
+
+
+def captions_in_numbers(exif: Image.Exif) -> bytes:
+    """IPTC's captions, taken out of a TIFF's tags where they are written as numbers of 32 bits.
+
+    Pillow would read the first of these alone. They become one of Photoshop's image resources.
+    """
+    tags: Any = exif._info
+    if tags is None or tags.tagtype.get(_IPTC_TAG) != TiffTags.LONG:
+        return b""
+    captions = tags._tagdata.get(_IPTC_TAG)
+    del exif[_IPTC_TAG]
+    return _image_resources({0x0404: captions})
 
 
 def read_whole(exif: Image.Exif) -> Image.Exif:
@@ -319,6 +354,22 @@ def _photoshop_segments(resources: bytes) -> bytes:
     )
 
 
+class _Text(str):
+    """What Pillow has read byte by byte (as Latin-1), and is to write so."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
+        return super().encode("latin-1", errors)
+
+
+def _with_all_letters(value: Any) -> Any:
+    """A tag's value, of which Pillow writes all letters, not ASCII's alone."""
+    if isinstance(value, dict):
+        return {tag: _with_all_letters(each) for tag, each in value.items()}
+    return _Text(value) if isinstance(value, str) else value
+
+
 def _without_gain_map(found: Metadata, image: Image.Image) -> Metadata:
     """A JPEG without what is behind its picture, and without the announcement of it."""
     lost = []
@@ -329,6 +380,12 @@ def _without_gain_map(found: Metadata, image: Image.Image) -> Metadata:
         lost.append("gain map")
     elif behind:
         lost.append("other pictures behind it")
+    if xmp.announces_video(packet):
+        packet = xmp.without_video(packet)
+        lost.append("video behind it")
+    if xmp.announces_more(packet):
+        packet = xmp.without_more(packet)
+        lost.append("extended XMP")
     if any(
         name == "APP11" and b"jumb" in data[:64] for name, data in getattr(image, "applist", [])
     ):

@@ -1,6 +1,7 @@
 """TIFF's pages and directories: what Pillow and tifffile leave to others."""
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin
@@ -10,8 +11,10 @@ from kddn.errors import ImageError
 SUB_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 """Tags that lead to directories of EXIF's own."""
 
-_MOST_PAGES = 1000
+MOST_PAGES = 1000
 """Pages of a file that are looked at."""
+
+TOO_MANY = ImageError(f"it has more than {MOST_PAGES} pages; split it into single pictures")
 
 
 def kinds_of_pages(image: Image.Image) -> list[int]:
@@ -25,8 +28,8 @@ def kinds_of_pages(image: Image.Image) -> list[int]:
     kinds: list[int] = []
     places: set[int] = set()
     while (place := directory.next) and place not in places:
-        if len(places) == _MOST_PAGES:  # each takes time, and a file may claim millions
-            raise ImageError(f"it has more than {_MOST_PAGES} pages; split it into single pictures")
+        if len(places) == MOST_PAGES:  # each takes time, and a file may claim millions
+            raise TOO_MANY
         places.add(place)
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
         file.seek(place)
@@ -47,8 +50,10 @@ def tifffile_tag(
 ) -> tuple[int, int, int, Any, bool]:
     """A tag as tifffile takes it."""
     kind, value = directory.tagtype[tag], directory[tag]
-    if isinstance(value, str | bytes):
-        return tag, kind, 0 if isinstance(value, str) else len(value), value, True
+    if isinstance(value, str):
+        value = value.encode("latin-1", "replace") + b"\0"  # bytes, for ASCII does not hold all
+    if isinstance(value, bytes):
+        return tag, kind, len(value), value, True
     values = list(value) if isinstance(value, tuple) else [value]
     count = len(values)
     if kind in (5, 10):  # fractions
@@ -56,9 +61,8 @@ def tifffile_tag(
     return tag, kind, count, tuple(values) if len(values) > 1 else values[0], True
 
 
-def with_directories(content: bytes, exif: Image.Exif) -> bytes:
-    """A TIFF with EXIF's and GPS's directories at its end, which neither writer writes."""
-    directories = {tag: exif.get_ifd(tag) for tag in SUB_DIRECTORIES}
+def with_directories(content: bytes, directories: Mapping[int, dict[int, Any]]) -> bytes:
+    """A TIFF with EXIF's and GPS's directories, by tag, at its end, which neither writer writes."""
     directories = {tag: values for tag, values in directories.items() if values}
     if not directories or content[:4] != b"II*\0":
         return content

@@ -64,6 +64,9 @@ class Guard:
             problem = self._refusal(scope)
             app = problem.response() if problem else self.app
             await app(scope, receive, watched)
+        except Exception:
+            status = 500
+            raise
         finally:
             route = _route(scope)
             self.meters.requests.labels(route, status).inc()

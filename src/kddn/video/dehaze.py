@@ -40,6 +40,9 @@ _FULL = 2
 """FFmpeg's number of the full range, 0 to 255."""
 
 
+_APPLES = ("mp4", "mov", "3gp")
+
+
 @dataclass
 class VideoResult:
     """A video that was written."""
@@ -93,7 +96,7 @@ def dehaze_video(
 
     Raises:
         VideoError: If the video cannot be read, the new one not written, or PyAV is missing.
-        ValueError: If `strength` is out of range.
+        ValueError: If `strength` or `memory` is out of range.
         ImageError: If the new file exists already.
     """
     try:
@@ -101,6 +104,7 @@ def dehaze_video(
     except ImportError as error:
         raise VideoError(f"{source} is a video, which needs: pip install 'kddn[video]'") from error
     check_strength(strength)
+    stabilizer = Stabilizer(memory)
     if output.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
@@ -111,7 +115,7 @@ def dehaze_video(
             av.open(transcode.address(source)) as video,
         ):
             with transcode.open_result(part, output, dict(video.metadata)) as result:
-                made = _Video(dehazer, video, result, source, strength, Stabilizer(memory))
+                made = _Video(dehazer, video, result, source, strength, stabilizer)
                 done = made.write(output, on_frame)
             done.sha256 = _sha256(part)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -267,6 +271,8 @@ class _Video:
         target = stream.codec_context
         target.height, target.width = self.last.shape[:2]
         target.pix_fmt = how.pixel_format
+        if how.encoder == "libx265" and self.result.format.name in _APPLES:
+            target.codec_tag = "hvc1"  # without which Apple's players show nothing
         if how.encoder not in _BY_RATE:
             target.time_base = stream.time_base = self.tick
         for tag in ("color_range", "color_primaries", "color_trc", "colorspace"):

@@ -292,6 +292,13 @@ def test_what_is_not_asked_for_draws_nothing():
         clean, distance, HazeConfig(tint=0.02, exponent=3.0, camera=CameraConfig()), seeded()
     )
     torch.testing.assert_close(usual.hazy, again.hazy, rtol=0, atol=0)
+    drawn, by_hand = seeded(), seeded()
+    add_haze(clean, distance, HazeConfig(tint=0.02), drawn)
+    for _ in range(3):  # airlight, beta, and which airlights are 1
+        torch.rand(4, 1, 1, 1, generator=by_hand)
+    torch.randn(4, 1, 1, 1, generator=by_hand)  # the tint
+    torch.rand(4, 1, 1, 1, generator=by_hand)  # which have no haze
+    assert torch.equal(drawn.get_state(), by_hand.get_state())
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_the_mean_is_of_the_lower_halves_of_the_cycles(nyu, tmp_path):
         path = "--trainer.callbacks+=kddn.research.training.callbacks.CycleAveraging"
         weights = train("student", [*given, path, "--trainer.callbacks.init_args={every: 1}"])
     counted = [(step, value) for step, count, value in seen if count]
-    assert [step for step, _ in counted] == [6, 7, 10, 11, 12][: len(counted)]
+    assert [step for step, _ in counted] in ([6, 7, 10, 11], [6, 7, 10, 11, 12])
     mean = torch.stack([value for _, value in counted]).mean(0)
     state = load_network(weights).state_dict()
     torch.testing.assert_close(state["ends.decoder.4.conv.bias"], mean)

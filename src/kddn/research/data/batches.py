@@ -22,8 +22,7 @@ class BatchConfig:
     size: int = 8
     """Images a batch."""
     crop: int = 256
-    """Longest side of what the network sees, in pixels, but for one of rounding; images smaller than
-    this stay whole."""
+    """Longest side of what the network sees, in pixels, within one; smaller images stay whole."""
     scales: tuple[float, float] = (1.0, 1.0)
     """Range that each batch's scale is drawn from, log-uniformly; 1 is the original size."""
     multiple: int = 1
