@@ -26,8 +26,8 @@ from kddn.research.training.run import find_recipe, with_bases
 
 RESULTS = Path(__file__).parents[1] / "results"
 WEIGHTS = ("kddn-photo", "kddn-indoor", "kddn-paper", "kddn-teacher")
-OF_BEFORE = {("kddn-photo", "training-1")}
-"""Logs of a network that had the name before."""
+OF_BEFORE = {("kddn-photo", f"training-{log}") for log in ("1", "2", "3", "3b", "3c", "3d", "4")}
+"""Logs of weights that had the name before."""
 SPEED = 0.1 * 989e12
 STEP = 0.02
 SIDE = 128

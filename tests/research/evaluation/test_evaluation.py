@@ -378,6 +378,13 @@ def test_pictures_of_one_name_are_told_apart(tmp_path):
         evaluate({"real": tmp_path / "in"}, ["dcp"], beside=before, **asked)
 
 
+def test_a_model_comes_beside_others_on_what_has_no_haze(tmp_path):
+    ask = {"output": tmp_path, "full_resolution": False, "images": 1}
+    evaluate({"graphics": tmp_path}, ["dcp"], **ask)  # the hazy ones' PSNR is infinite
+    found = evaluate({"graphics": tmp_path}, ["cap"], beside=tmp_path, **ask)
+    assert [s.system for s in found] == ["hazy", "dcp @640", "cap @640"]
+
+
 def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
     Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")

@@ -239,7 +239,7 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
 @pytest.mark.parametrize(
     ("model", "recipe"),
     [
-        ("kddn-photo", "kddn-photo-4"),
+        ("kddn-photo", "kddn-photo-5"),
         ("kddn-indoor", "kddn-indoor-4"),
         ("kddn-paper", "kddn-paper-5"),
     ],

@@ -248,7 +248,8 @@ class Earlier:
                 place, figure = _hazy(result)
                 seen.add(place)
                 before = self._hazy.get(place, math.nan)
-                if place[:2] in measured and not abs(before - figure) <= _SAME:
+                same = math.isclose(before, figure, rel_tol=0, abs_tol=_SAME)  # infinite ones too
+                if place[:2] in measured and not same:
                     raise self._of_others(result.data)
             yield result
         asked = {place[:2] for place in seen}
