@@ -3,9 +3,9 @@
 python benchmarks/photo_runs.py NYU PHOTOS REAL OUTPUT [--minutes 4] [NAME ...]
 
 Each run has as many minutes of the processors (recipe `kddn-photo-4` from kddn-indoor's weights, on
-small images, Muon's rate higher), and is measured on one of eight drawn hazes, one of 21 images of the validation
-rooms, one of four clear photographs, and by FADE on every other real one, for which `kddn[fade]`
-is needed. What is trained already is not trained again.
+small images, Muon's rate higher), and is measured on one of eight drawn hazes, one of 21 images of
+the validation rooms, one of four clear photographs, and by FADE on every other real one, for which
+`kddn[fade]` is needed. What is trained already is not trained again.
 """
 
 import argparse
