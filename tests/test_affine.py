@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kddn import affine
 from kddn.filters import box_mean
+from kddn.io import image as images
 
 
 def reference_mean(x, radius):
@@ -61,7 +62,7 @@ def test_bands_leave_no_seam(monkeypatch):
         rng.random((9, 7, 3)).astype(np.float32), rng.random((9, 7, 3)).astype(np.float32) / 4
     )
     whole = mapping(image, 255)
-    monkeypatch.setattr(affine, "_BAND", 41)
+    monkeypatch.setattr(images, "_BAND", 41)
     np.testing.assert_array_equal(mapping(image, 255), whole)
 
 

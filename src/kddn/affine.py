@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kddn.filters import Floats, box_mean
+from kddn.io.image import bands
 
 RADIUS = 1
 """Windows of 3x3 pixels at the working size."""
 
 EPSILON = 1e-5
 """Contrast (variance) below which a window counts as flat; images lie in [0, 1]."""
-
-_BAND = 1 << 18
-"""Pixels mapped at a time, so that memory does not grow with the picture."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,7 @@ class AffineMap:
         offset = _between(self.offset * np.float32(maximum), columns, axis=1)
         result = np.empty_like(image)
         whole_numbers = np.issubdtype(image.dtype, np.integer)
-        band = max(1, _BAND // width)
-        for top in range(0, height, band):
-            here = slice(top, top + band)
+        for here in bands(image):
             part = rows[0][here], rows[1][here], rows[2][here]
             clear = _between(offset, part, axis=0)
             clear += _between(scale, part, axis=0) * image[here]

@@ -281,15 +281,8 @@ def test_captions_in_numbers_of_32_bits_stay(dehazer, dtype):
 
 def test_a_tiff_without_a_resolution_gets_none(dehazer):
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, np.zeros((40, 60, 3), np.uint8), photometric="rgb", metadata=None)
-    content = buffer.getvalue()
-    opened = files.open_picture(content)
-    assert opened.metadata.dpi is None or not {282, 283} - {
-        *tifffile.TiffFile(buffer).pages[0].tags
-    }
-    bare = Image.new("RGB", (60, 40))
-    buffer = io.BytesIO()
-    bare.save(buffer, "TIFF")
+    Image.new("RGB", (60, 40)).save(buffer, "TIFF")
+    assert files.open_picture(buffer.getvalue()).metadata.dpi is None
     with Image.open(io.BytesIO(dehazer(buffer.getvalue()))) as result:
         assert 282 not in result.tag_v2
 
@@ -652,7 +645,7 @@ def test_packets_of_a_spiteful_writer_take_no_longer():
     many = start + b"<xmp:Thumbnails>x</xmp:Thumbnails>" * 100_000
     assert xmp_packets.without_thumbnails(many) == start
     spaced = b"P6\n" + b"# " * 500_000 + b"\n4 #x\n4 255\n"
-    assert metadata._PPM.match(spaced) is None or metadata._PPM.match(spaced)[1] == b"255"
+    assert metadata._PPM.match(spaced)[1] == b"255"
     bomb = zlib.compress(bytes(1 << 26))
     assert len(bomb) < 1 << 17
     assert png._is_profile(b"x\0\0" + bomb)

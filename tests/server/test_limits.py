@@ -9,6 +9,7 @@ from asking import MODEL, PICTURE, RAW, is_problem
 from fastapi.testclient import TestClient
 
 from kddn.server.app import create_app
+from kddn.server.guard import Guard, Meters
 from kddn.server.jobs import GoneError, Jobs
 from kddn.server.problems import ProblemError
 from kddn.server.settings import Settings
@@ -84,6 +85,20 @@ def test_pages_of_other_sites_may_not_ask_unless_allowed():
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "https://other.example"
     assert post(client(), headers=RAW | {"Origin": "http://localhost"}).status_code == 200
+
+
+def test_a_fault_is_counted_as_one():
+    async def broken(scope, receive, send):
+        raise RuntimeError
+
+    meters = Meters()
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    with pytest.raises(RuntimeError):
+        asyncio.run(Guard(broken, Settings(models=(MODEL,)), meters)(scope, None, None))
+    assert (
+        meters.registry.get_sample_value("kddn_requests_total", {"route": "other", "status": "500"})
+        == 1
+    )
 
 
 def test_the_key_is_asked_for():

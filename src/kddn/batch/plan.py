@@ -115,10 +115,12 @@ class Destination:
         Raises:
             KddnError: If one would nevertheless.
         """
-        pictures = found.pictures
+        pictures: Iterable[Path] = found.pictures
         if self.in_place:  # which two names of one file would have done twice
-            pictures = list({os.path.realpath(path): path for path in reversed(pictures)}.values())
-            pictures.reverse()
+            first: dict[str, Path] = {}
+            for path in pictures:
+                first.setdefault(os.path.realpath(path), path)
+            pictures = first.values()
         jobs = [Job(source, self._place(source, found)) for source in pictures]
         twice = {path for path, times in Counter(job.output for job in jobs).items() if times > 1}
         # photo.jpg and photo.png both become .png: the old ending tells them apart.

@@ -18,6 +18,9 @@ WELL: dict[str, dict[str, Any]] = {
 """How a picture is written of whose quality nothing is known: none to be seen is lost."""
 
 
+DEEP_COLOUR = frozenset({"PNG", "TIFF"})
+"""Formats in which colours have more than 8 bits a channel."""
+
 DEEP_GRAY = frozenset({"PNG", "TIFF", "JPEG2000", "HEIF", "PPM"})
 """Formats in which gray has 16 bits."""
 

@@ -13,7 +13,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from kddn.errors import ImageError, SizeError
 from kddn.io import high_bit_depth, metadata, tiff
-from kddn.io.encode import DEEP_GRAY, WELL, encode
+from kddn.io.encode import DEEP_COLOUR, DEEP_GRAY, WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
 from kddn.io.limits import MAXIMUM_PIXELS, PROGRAMS, check_size, open_image
 from kddn.io.metadata import Metadata
@@ -85,8 +85,8 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         if deep is not None:
             photograph = from_deep(deep.pixels, has_alpha=deep.has_alpha)
             said = deep.metadata
-            kept = frozenset({"PNG", "TIFF"})
-            return Opened(photograph, said.format, deep.encode, said, kept, deep.has_further)
+            further = deep.has_further
+            return Opened(photograph, said.format, deep.encode, said, DEEP_COLOUR, further)
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)

@@ -60,7 +60,7 @@ class DeepPicture:
             ImageError: If the format cannot hold the picture.
         """
         if format != "TIFF" and self.has_further:
-            clear = clear[..., :-1].squeeze()
+            clear = clear[..., 0] if clear.shape[2] == 2 else clear[..., :3]
         if format == "PNG":
             if clear.dtype != np.uint16:
                 clear = (clear.astype(np.float32) * 65535).round().clip(0, 65535).astype(np.uint16)
@@ -178,8 +178,7 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
             raise ImageError("it is damaged or cut short (no page in it)")
         page = file.pages.first
         others = list(islice(file.pages, 1, tiff.MOST_PAGES + 1))
-        if len(others) == tiff.MOST_PAGES:
-            raise tiff.TOO_MANY
+        tiff.check_pages(1 + len(others))
         kinds = [int(getattr(other, "subfiletype", 0)) for other in others]
         if not all(map(tiff.is_overview, kinds)):
             raise ImageError("it has several pages; split it into single pictures first")

@@ -27,7 +27,7 @@ _STRIP = 1 << 24
 """Pixels."""
 
 _BAND = 1 << 18
-"""Pixels."""
+"""Pixels computed at a time, so that memory does not grow with the picture."""
 
 _COARSE = 256
 """Longest side, in pixels, of the grid that invisible colours are made up on."""

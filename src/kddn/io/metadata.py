@@ -237,7 +237,7 @@ def read(image: Image.Image, content: bytes) -> Metadata:
             lost = (*lost, "transparency")
         return replace(found, chunks=kept, lost=lost)
     if kind in ("JPEG", "MPO"):
-        return _without_gain_map(found, image)
+        return _without_what_is_behind(found, image)
     if kind == "HEIF":
         return replace(found, lost=(*found.lost, *_heif_extras(info)))
     if kind == "TIFF":
@@ -370,7 +370,7 @@ def _with_all_letters(value: Any) -> Any:
     return _Text(value) if isinstance(value, str) else value
 
 
-def _without_gain_map(found: Metadata, image: Image.Image) -> Metadata:
+def _without_what_is_behind(found: Metadata, image: Image.Image) -> Metadata:
     """A JPEG without what is behind its picture, and without the announcement of it."""
     lost = []
     packet = found.xmp

@@ -14,7 +14,15 @@ SUB_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 MOST_PAGES = 1000
 """Pages of a file that are looked at."""
 
-TOO_MANY = ImageError(f"it has more than {MOST_PAGES} pages; split it into single pictures")
+
+def check_pages(count: int) -> None:
+    """See that a file has no more pages than are looked at: it may claim millions.
+
+    Raises:
+        ImageError: If it has.
+    """
+    if count > MOST_PAGES:
+        raise ImageError(f"it has more than {MOST_PAGES} pages; split it into single pictures")
 
 
 def kinds_of_pages(image: Image.Image) -> list[int]:
@@ -28,9 +36,8 @@ def kinds_of_pages(image: Image.Image) -> list[int]:
     kinds: list[int] = []
     places: set[int] = set()
     while (place := directory.next) and place not in places:
-        if len(places) == MOST_PAGES:  # each takes time, and a file may claim millions
-            raise TOO_MANY
         places.add(place)
+        check_pages(len(places))
         directory = TiffImagePlugin.ImageFileDirectory_v2(header)
         file.seek(place)
         directory.load(file)

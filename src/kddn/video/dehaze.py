@@ -39,8 +39,8 @@ _BY_RATE = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4", "wmv1", "wmv2", "flv
 _FULL = 2
 """FFmpeg's number of the full range, 0 to 255."""
 
-
 _APPLES = ("mp4", "mov", "3gp")
+"""Containers whose HEVC Apple's players take only with a tag of its own."""
 
 
 @dataclass
@@ -272,7 +272,7 @@ class _Video:
         target.height, target.width = self.last.shape[:2]
         target.pix_fmt = how.pixel_format
         if how.encoder == "libx265" and self.result.format.name in _APPLES:
-            target.codec_tag = "hvc1"  # without which Apple's players show nothing
+            target.codec_tag = "hvc1"
         if how.encoder not in _BY_RATE:
             target.time_base = stream.time_base = self.tick
         for tag in ("color_range", "color_primaries", "color_trc", "colorspace"):
