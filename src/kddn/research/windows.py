@@ -15,9 +15,10 @@ def box(x: Maps, radius: int) -> Maps:
         low = (place - radius).clamp(min=0)
         high = (place + radius + 1).clamp(max=x.shape[axis])
         width = (high - low).view(-1, 1) if axis == -2 else high - low
-        sums = x.cumsum(axis)
-        sums = torch.cat([torch.zeros_like(sums.narrow(axis, 0, 1)), sums], axis)
-        x = (sums.index_select(axis, high) - sums.index_select(axis, low)) / width
+        beyond = (radius + 1, radius)  # zeros, which add nothing
+        sums = F.pad(x, beyond if axis == -1 else (0, 0, *beyond)).cumsum(axis)
+        inside = sums.narrow(axis, 2 * radius + 1, len(place))
+        x = (inside - sums.narrow(axis, 0, len(place))) / width
     return x
 
 

@@ -1,6 +1,7 @@
 """Haze over photographs whose depth is not known: depths, cameras, batches."""
 
 import io
+import math
 import sys
 from types import SimpleNamespace
 
@@ -336,6 +337,21 @@ def test_training_mixes_graphics_in(photos, nyu, tmp_path):
         graphics.GraphicsConfig(fraction=1.0)
 
 
+def test_uneven_airlight_falls_off_smoothly_from_its_brightest():
+    clean = torch.rand(8, 3, 48, 64, generator=seeded())
+    haze = HazeConfig(airlight=(0.8, 0.8), beta=(30, 30), uneven=0.5)
+    airlight = add_haze(clean, torch.ones(8, 1, 48, 64), haze, seeded(1)).hazy  # nothing else
+    torch.testing.assert_close(airlight.amax((-3, -2, -1)), torch.full((8,), 0.8))
+    darkest = airlight[:, 1].amin((-2, -1))  # green's
+    assert 0.8 * math.exp(-0.5) - 1e-4 <= darkest.min() < 0.65
+    assert darkest.max() < 0.8
+    assert airlight.diff(dim=-1).abs().max() < 0.05
+    assert airlight.diff(dim=-2).abs().max() < 0.05
+    red, _, blue = airlight.amin((-2, -1)).T
+    assert (red > blue).any()
+    assert (red < blue).any()
+
+
 def test_aerial_haze_has_the_colour_of_the_sky_and_ends_before_it():
     clean = landscape().repeat(8, 1, 1, 1)
     pair = add_haze(
@@ -353,6 +369,21 @@ def test_aerial_haze_has_the_colour_of_the_sky_and_ends_before_it():
     assert (red >= 0.49).all()
     assert (red < green).all()
     assert red.std() > 0.02  # some paler than others
+
+
+def test_only_some_have_aerial_haze_and_each_its_own_colour():
+    clean = landscape().repeat(8, 1, 1, 1)
+    clean[4:] = clean[4:].flip(1)  # red skies
+    haze = HazeConfig(airlight=(0.9, 0.9), beta=(20, 20), aerial=0.5)
+    depth = torch.ones(8, 1, 96, 144)
+    pair = add_haze(clean, depth, haze, seeded())
+    assert (depth == 1).all()
+    red, green, blue = pair.hazy[..., 60:, :].mean((-2, -1)).T
+    plain = (red - blue).abs() < 1e-3
+    assert 0 < plain.sum() < 8
+    torch.testing.assert_close(green[plain], torch.full_like(green[plain], 0.9), atol=1e-3, rtol=0)
+    assert (blue > red)[:4][~plain[:4]].all()
+    assert (blue < red)[4:][~plain[4:]].all()
 
 
 @pytest.mark.parametrize("colour", [[0.1, 0.15, 0.3], [0.5, 0.8, 0.4]])

@@ -5,7 +5,9 @@ import torch
 
 from helpers import vgg_files
 from kddn.errors import ModelError
+from kddn.research.data import Pair
 from kddn.research.losses import functions as losses
+from kddn.research.losses.objective import Losses, Objective
 from kddn.research.nets.vgg import load_vgg
 
 
@@ -35,6 +37,25 @@ def test_fourier_is_that_of_a_transform_done_by_hand():
     expected = (half.real.abs().mean() + half.imag.abs().mean()) / 2
     torch.testing.assert_close(losses.fourier(prediction, target), expected)
     assert losses.fourier(target, target) == 0
+
+
+def test_overshoot_is_what_lies_beyond_black_and_white():
+    prediction = torch.tensor([-0.5, 0.0, 0.3, 1.0, 1.25, 0.9]).view(1, 3, 1, 2)
+    assert losses.overshoot(prediction).item() == pytest.approx((0.5 + 0.25) / 6)
+
+
+def test_losses_that_are_not_the_papers_count_by_their_weights():
+    batch = Pair(*features((2, 3, 8, 8), (2, 3, 8, 8)), None)
+    student = torch.nn.Conv2d(3, 3, 1)
+    terms = Objective(student, Losses(fourier=0.1, overshoot=0.5))(student, batch)
+    prediction = student(batch.hazy)
+    expected = {
+        "reconstruction": losses.reconstruction(prediction, batch.clean),
+        "fourier": 0.1 * losses.fourier(prediction, batch.clean),
+        "overshoot": 0.5 * losses.overshoot(prediction),
+    }
+    assert losses.overshoot(prediction) > 0
+    torch.testing.assert_close(terms, expected)
 
 
 def test_perceptual_sums_the_layers_means():

@@ -145,6 +145,9 @@ def test_filters_are_scipys():
     inner = (slice(4, -4), slice(4, -4))
     mean = ndimage.uniform_filter(array, 7)[inner]
     np.testing.assert_allclose(windows.box(x, 3)[0, 0].numpy()[inner], mean, atol=1e-5)
+    corner = windows.box(x, 3)[0, 0, 0, -1]
+    torch.testing.assert_close(corner, x[0, 0, :4, -4:].mean())  # of what there is
+    torch.testing.assert_close(windows.box(x, 50)[0, 0], x[0, 0].mean().expand(20, 31))
     minimum = ndimage.minimum_filter(array, 7, mode="nearest")
     np.testing.assert_allclose(windows.local_minimum(x, 7)[0, 0], minimum)
     padded = windows.pad_symmetric(x, 40, 2, 3, 50)[0, 0]

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kddn.research.data.batches import between
 from kddn.research.data.camera import CameraConfig, photograph
 from kddn.research.data.depth import sky
 from kddn.research.data.pair import Pair
-from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, gray, scatter, transmission
+from kddn.research.haze import ITS_AIRLIGHT, ITS_BETA, gray, normalize, scatter, transmission
 
 WAVELENGTHS = torch.tensor([611.0, 549.0, 464.0]).view(3, 1, 1)
 """Dominant wavelengths of sRGB's red, green and blue, in nm."""
@@ -50,6 +51,9 @@ class HazeConfig:
     vary: float = 0.0
     """By how much the scenes' own tone and colours vary, targets too: the largest logarithm of an
     exponent, and twice the largest of each channel's gain."""
+    uneven: float = 0.0
+    """How much darker the airlight gets over an image, by the sun, the time of day and what shades
+    the air: the largest logarithm of the brightest over the darkest."""
     aerial: float = 0.0
     """Fraction of images with a sky whose haze has the sky's colour, and lies before it: the sky
     itself stays as it is."""
@@ -63,8 +67,10 @@ class HazeConfig:
             raise ValueError(f"beta must be a range of 0 or more, not {self.beta}")
         if self.angstrom < 0:
             raise ValueError(f"angstrom must be 0 or more, not {self.angstrom}")
-        if min(self.bias, self.grain, self.vary) < 0 or self.exponent < 1:
-            raise ValueError("bias, grain and vary must be 0 or more, and exponent 1 or more")
+        if min(self.bias, self.grain, self.vary, self.uneven) < 0 or self.exponent < 1:
+            raise ValueError(
+                "bias, grain, vary and uneven must be 0 or more, and exponent 1 or more"
+            )
         for name in ("white", "haze_free", "floor", "tinted", "dim", "night", "aerial"):
             if not 0 <= (fraction := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {fraction}")
@@ -103,14 +109,14 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
         exponents = between(2.0, 4.0, one_each, generator).where(is_night, 1.0)
         clean = clean ** exponents.to(clean.device)
     airlight = airlight.clamp(0, 1).to(clean.device)
+    if config.uneven > 0:
+        airlight = airlight * _fall_off(clean, config.uneven, generator)
     clean = clean.contiguous(memory_format=torch.channels_last)
     scene = _as_lit(clean, is_haze_free, config, generator)
     if config.aerial > 0:
         is_aerial = between(0, 1, one_each, generator) < config.aerial
         paler = between(0, 0.7, one_each, generator)
-        airlight, depth = _before_the_sky(
-            scene, airlight, depth, is_aerial.to(clean.device), paler.to(clean.device)
-        )
+        airlight, depth = _before_the_sky(scene, airlight, depth, is_aerial, paler)
     t = transmission(depth, beta.where(~is_haze_free, 0.0).to(clean.device))
     if config.angstrom > 0:
         exponent = between(0, config.angstrom, one_each, generator)
@@ -137,6 +143,23 @@ def _strong_tints(count: int, fraction: float, generator: torch.Generator) -> Te
     return tints.where(between(0, 1, one_each, generator) < fraction, 1.0)
 
 
+def _fall_off(clean: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """What to multiply each airlight by, `b 3 h w`: 1 at its brightest, smoothly less elsewhere.
+
+    Up or down the picture, or from place to place, as a mixture of the two; bluer or redder too.
+    """
+    count, _, height, width = clean.shape
+    one_each = count, 1, 1, 1
+    rows = torch.linspace(-1, 1, height).view(1, 1, -1, 1)
+    grid = torch.randn(count, 1, 3, 3, generator=generator)
+    places = F.interpolate(grid, (height, width), mode="bicubic", align_corners=True)
+    darkness = normalize(places + rows * between(-3, 3, one_each, generator))
+    amount = between(0, most, one_each, generator)
+    warmth = 0.3 * torch.randn(one_each, generator=generator).clamp(-2, 2)
+    by_colour = 1 + warmth * torch.tensor([1.0, 0.0, -1.0]).view(3, 1, 1)
+    return (-amount * darkness * by_colour).exp().to(clean.device)
+
+
 _LEAST_SKY = 0.03
 """Of an image: where there is less, its colour is left to chance."""
 _DARKEST_SKY = 0.4
@@ -146,19 +169,26 @@ _DARKEST_SKY = 0.4
 def _before_the_sky(
     scene: Tensor, airlight: Tensor, depth: Tensor, chosen: Tensor, paler: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The airlight `b 3 1 1` and depth of haze that ends at the sky, for those chosen with one.
+    """The airlight, `b 3 _ _`, and depth of haze that ends at the sky, for those chosen with one.
 
     The airlight is the sky's mean colour, `paler` by a fraction of the way to gray, as skies are
     towards the horizon.
     """
-    is_sky = sky(scene)
+    which = chosen.flatten().nonzero().flatten().to(scene.device)
+    if not len(which):
+        return airlight, depth
+    is_sky = sky(scene[which])
     area = is_sky.mean((-2, -1), keepdim=True)
-    colour = (scene * is_sky).mean((-2, -1), keepdim=True) / area.clamp(min=1e-6)
+    colour = (scene[which] * is_sky).mean((-2, -1), keepdim=True) / area.clamp(min=1e-6)
     red, green, blue = colour.unbind(1)
     like_one = (gray(colour) >= _DARKEST_SKY) & (green <= torch.maximum(red, blue))[:, None]
-    chosen = chosen & (area >= _LEAST_SKY) & like_one
-    colour = torch.lerp(colour, colour.amax(1, keepdim=True), paler)
-    return torch.where(chosen, colour, airlight), torch.where(chosen, depth * (1 - is_sky), depth)
+    has_one = (area >= _LEAST_SKY) & like_one
+    colour = torch.lerp(colour, colour.amax(1, keepdim=True), paler.to(scene.device)[which])
+    before = depth[which] * (1 - is_sky)
+    return (
+        airlight.index_copy(0, which, torch.where(has_one, colour, airlight[which])),
+        depth.index_copy(0, which, torch.where(has_one, before, depth[which])),
+    )
 
 
 def _varied(clean: Tensor, amount: float, generator: torch.Generator) -> Tensor:

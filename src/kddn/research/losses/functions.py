@@ -84,6 +84,14 @@ def fourier(prediction: Float[Tensor, "b 3 h w"], target: Float[Tensor, "b 3 h w
     )
 
 
+def overshoot(prediction: Float[Tensor, "b 3 h w"]) -> Scalar:
+    """How far pictures lie beyond black and white: what clipping them would lose.
+
+    Not in the paper.
+    """
+    return (prediction - prediction.clamp(0, 1)).abs().mean()
+
+
 def _difference(ours: Features, theirs: Features) -> Float[Tensor, "b 1 h w"]:
     """Absolute difference at each place, the mean of its channels.
 

@@ -66,6 +66,8 @@ class Losses:
     but how small models learn from large ones."""
     fourier: float = 0.0
     """Of the L1 distance of Fourier transforms: not in the paper."""
+    overshoot: float = 0.0
+    """Of what lies beyond black and white, beside what L1 says of it: not in the paper."""
     teacher: Literal["untrained"] | Path | None = None
     """For imitation: a teacher's weights (`.safetensors`, `.ckpt` or `.onnx`), or `untrained`, for
     one that has learned nothing."""
@@ -94,6 +96,7 @@ class Losses:
             self.deep_supervision,
             self.output_distillation,
             self.fourier,
+            self.overshoot,
         )
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"losses need weights of 0 or more, not all 0, but have {weights}")
@@ -146,6 +149,8 @@ class Objective(nn.Module):
             )
         if config.fourier:
             terms["fourier"] = config.fourier * losses.fourier(prediction, batch.clean)
+        if config.overshoot:
+            terms["overshoot"] = config.overshoot * losses.overshoot(prediction)
         if self._vgg is not None:
             terms["perceptual"] = config.perceptual * self._compare(prediction, batch.clean)
         if self.imitation is not None:
