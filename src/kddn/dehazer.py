@@ -274,16 +274,25 @@ class Dehazer:
         format: str | None = None,
         strength: float = 1.0,
         full_resolution: bool = False,
+        max_pixels: int | None = None,
     ) -> Encoded:
-        """As `encoded`, with what there is to tell of the file that was made."""
+        """As `encoded`, with what there is to tell of the file that was made.
+
+        `max_pixels` are how many pixels this one may have, if not as many as any.
+        """
         as_format = files.format_of(Path(f"x.{format.lstrip('.')}")) if format else None
-        return self._make(content, as_format, strength, full_resolution)
+        return self._make(content, as_format, strength, full_resolution, max_pixels)
 
     def _make(
-        self, source: Path | bytes, format: str | None, strength: float, full_resolution: bool
+        self,
+        source: Path | bytes,
+        format: str | None,
+        strength: float,
+        full_resolution: bool,
+        max_pixels: int | None = None,
     ) -> Encoded:
         """Remove haze from a picture file; in another format if one is named, by PIL's name."""
-        opened = files.open_picture(source, max_pixels=self.max_pixels)
+        opened = files.open_picture(source, max_pixels=max_pixels or self.max_pixels)
         file_format = format or files.writable(opened.format)
         photograph, encode, lost = opened.photograph, opened.encode, opened.lost(file_format)
         del opened  # so that only one copy of the pixels is held at a time

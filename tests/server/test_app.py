@@ -53,6 +53,14 @@ def test_a_form_is_as_good_as_a_body(client, dehazer):
     assert 'filename="a b-dehazed.jpeg"' in answer.headers["content-disposition"]
 
 
+def test_the_page_is_asked_for_anew(client):
+    for name in ("", "main.js"):
+        answer = client.get(f"/page/{name}")
+        assert answer.headers["cache-control"] == "no-cache"
+        kept = {"If-None-Match": answer.headers["etag"]}
+        assert client.get(f"/page/{name}", headers=kept).status_code == 304
+
+
 @pytest.mark.parametrize(
     ("name", "format", "expected"),
     [

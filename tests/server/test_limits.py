@@ -1,14 +1,22 @@
 """What the server refuses, and what it bears."""
 
 import asyncio
+import math
+import re
+import shutil
 import threading
 import time
 
 import pytest
 from asking import MODEL, PICTURE, RAW, is_problem
+from fastapi import Request as Asked
 from fastapi.testclient import TestClient
+from httpx2 import Request
 
+from kddn.errors import ModelError
+from kddn.inference.models import find_model
 from kddn.server.app import create_app
+from kddn.server.bodies import Bodies
 from kddn.server.guard import Guard, Meters
 from kddn.server.jobs import GoneError, Jobs
 from kddn.server.problems import ProblemError
@@ -57,10 +65,57 @@ def test_all_bodies_together_have_a_limit():
     assert asked.app.state.service.bodies.held == 0
 
 
+def test_no_charset_of_the_clients_is_used():
+    """Python has some that take minutes for a megabyte."""
+    form = Request("POST", "http://x/", files={"picture": ("a.jpg", PICTURE)})
+    kind = form.headers["Content-Type"]
+    for charset in ("punycode", "utf-16", "no-such"):
+        headers = {"Content-Type": f"{kind}; charset={charset}"}
+        assert post(client(), form.read(), headers).status_code == 200
+
+
+def test_of_a_form_the_picture_alone_is_held():
+    form = Request("POST", "http://x/", files={"picture": PICTURE}, data={"more": "x" * 10_000})
+    body = form.read()
+    pieces = [body[place : place + 1000] for place in range(0, len(body), 1000)]
+    bodies, held = Bodies(Settings(models=(MODEL,))), []
+
+    async def receive():
+        held.append(bodies.held)
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    async def scene():
+        headers = [(name.lower(), value) for name, value in form.headers.raw]
+        scope = {"type": "http", "method": "POST", "headers": headers}
+        async with bodies.picture(Asked(scope, receive)) as sent:
+            assert sent.content == PICTURE
+            return bodies.held
+
+    assert asyncio.run(scene()) == len(PICTURE)
+    assert held == list(range(0, len(body), 1000))  # counted as it comes in
+    assert bodies.held == 0
+
+
 def test_too_many_pixels_are_refused():
     told = is_problem(post(client(max_pixels=400 * 300 - 1)), 413, "too-many-pixels")
     assert "400 x 300 pixels" in told["detail"]
     assert post(client(max_pixels=400 * 300)).status_code == 200
+
+
+def test_fewer_pixels_are_allowed_at_full_resolution_where_that_is_slow():
+    slow = TestClient(
+        create_app(Settings(models=("dcp",), max_pixels_full=5000)), "http://localhost"
+    )
+    affine = client(max_pixels_full=5000)
+    for asked, query, status in (
+        (slow, "full_resolution=true", 413),
+        (slow, "", 200),
+        (affine, "full_resolution=true", 200),
+    ):
+        answer = asked.post(f"/v1/dehaze?{query}", content=PICTURE, headers=RAW)
+        assert answer.status_code == status
+    fewest = Settings(models=("dcp",), max_pixels=5000)
+    assert create_app(fewest).state.service.max_pixels_full == 5000
 
 
 def test_names_of_other_hosts_are_refused():
@@ -116,8 +171,41 @@ def test_the_key_is_asked_for():
 
 @pytest.mark.parametrize("name", ["jobs", "max_bytes", "max_pixels", "seconds"])
 def test_settings_are_checked(name):
-    with pytest.raises(ValueError, match=f"{name} must be 1 or more, not 0"):
+    with pytest.raises(ValueError, match=f"`{name}` must be 1 or more, not 0"):
         Settings(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"seconds": math.inf}, "`seconds` must be a number of seconds, not inf"),
+        ({"receive_seconds": math.nan}, "`receive_seconds` must be a number"),
+        ({"api_key": "secret "}, "`api_key` must be of ASCII"),
+        ({"api_key": "g\u00e9heim"}, "`api_key` must be of ASCII"),
+        ({"api_key": ""}, "`api_key` must be of ASCII"),
+        ({"origins": ("https://a.example/",)}, "`origins` are like https://example.org"),
+        ({"origins": ("*",)}, "`origins` are like"),
+        ({"hosts": ("https://x",)}, "`hosts` are names without scheme and port"),
+        ({"hosts": ("x:8443",)}, "`hosts` are names"),
+        ({"hosts": ("",)}, "`hosts` are names"),
+    ],
+)
+def test_what_could_never_match_is_no_setting(setting, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Settings(**setting)
+    Settings(api_key="a-Key_1!", origins=("http://a.example:8080",), hosts=("*", "[::1]", "a.b"))
+
+
+def test_two_models_of_one_name_are_told(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for ending in (".onnx", ".json"):
+            source = find_model(MODEL).path.with_suffix(ending)
+            shutil.copy(source, tmp_path / folder / f"net{ending}")
+    both = tuple(tmp_path / folder / "net.onnx" for folder in ("a", "b"))
+    with pytest.raises(ModelError, match=r"a/net\.onnx and .*b/net\.onnx are both called net"):
+        create_app(Settings(models=both))
+    create_app(Settings(models=(both[0], both[0])))
 
 
 async def never():

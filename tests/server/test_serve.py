@@ -12,10 +12,12 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+import uvicorn
 from asking import MODEL, PICTURE
 
 from helpers import encoded, hazy_photograph
 from kddn import Dehazer
+from kddn.server.run import _protocol
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +123,95 @@ def test_who_goes_away_leaves_nothing_behind():
         metrics = ask(address, None, "/metrics")[1]
         assert b"kddn_bytes_held 0.0" in metrics
         assert b"kddn_jobs_waiting 0.0" in metrics
+
+
+def test_who_leaves_the_end_of_a_result_is_cut_off():
+    """However little it is: 60 kB here, of which the network takes a few."""
+    size = 60_000
+
+    async def app(scope, receive, send):
+        head = [(b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    with socket.socket() as listening, socket.socket() as slow:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        config = uvicorn.Config(app, http=_protocol(1.0), ws="none", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(listening.getsockname())
+        slow.settimeout(30)
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(3)
+        assert received(slow) < size
+        server.should_exit = True
+        thread.join(30)
+
+
+def received(connection):
+    """Bytes that come in until it ends."""
+    count = 0
+    try:
+        while piece := connection.recv(1 << 16):
+            count += len(piece)
+    except ConnectionResetError:
+        pass
+    return count
+
+
+def test_who_goes_away_while_it_waits_frees_the_place():
+    large = encoded(hazy_photograph(6000, 4000), "BMP")
+    head = b"POST /v1/dehaze HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    with serving("--jobs", "1", "--max-bytes", "100000000") as (_, address):
+        sender = threading.Thread(target=lambda: ask(address, large))
+        sender.start()
+        running(address)
+        with open_to(address) as gone:
+            gone.sendall(head % len(PICTURE) + PICTURE)
+            until(address, {"running": "1.0", "waiting": "1.0"})
+        until(address, {"running": "1.0", "waiting": "0.0"})
+        sender.join(60)
+
+
+def until(address, jobs):
+    """Wait until so many jobs run and wait, at once."""
+    end = time.monotonic() + 30
+    while not all(
+        f"kddn_jobs_{state} {count}".encode() in ask(address, None, "/metrics")[1]
+        for state, count in jobs.items()
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("host", "named"), [("127.0.0.2", "http://127.0.0.2:"), ("0.0.0.0", "http://127.0.0.1:")]
+)
+def test_the_address_that_is_told_can_be_opened(host, named):
+    with serving("--host", host) as (_, address):
+        assert address.startswith(named)
+        assert ask(address, None, "/v1/models")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        (["--device", "directml"], "device 'directml' is not available here"),
+        (["--host", ""], "--host is empty"),
+        (["--seconds", "inf"], "--seconds must be a number of seconds"),
+        (["--api-key", "a b"], "--api-key must be of ASCII"),
+    ],
+)
+def test_what_it_cannot_do_is_told_before_it_serves(options, cause):
+    told = serve(*options)
+    assert told.returncode == 1
+    assert cause in told.stderr
+    assert "Traceback" not in told.stderr
+    assert told.stdout == ""
 
 
 def test_a_port_that_is_taken_is_told():

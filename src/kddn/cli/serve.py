@@ -7,6 +7,7 @@ from cyclopts.validators import Number
 
 from kddn.cli._libraries import hush_libraries, optional
 from kddn.cli._options import AT_LEAST_ONE, POSITIVE, Several
+from kddn.errors import KddnError
 
 
 def serve(
@@ -22,6 +23,7 @@ def serve(
     max_bytes: Annotated[int, POSITIVE] = 64 << 20,
     max_bytes_held: Annotated[int, POSITIVE] = 512 << 20,
     max_pixels: Annotated[int, POSITIVE] = 100_000_000,
+    max_pixels_full: Annotated[int, POSITIVE] = 8_000_000,
     api_key: Annotated[str | None, Parameter(env_var="KDDN_API_KEY")] = None,
     hosts: Several = None,
     origins: Several = None,
@@ -45,6 +47,8 @@ def serve(
         max_bytes_held: What all requests that are being done may have sent together, with the
             results that are being sent.
         max_pixels: How many pixels a picture may have.
+        max_pixels_full: How many it may have at full resolution, by models whose output is a
+            picture (kddn-paper).
         api_key: What requests must bring as `Authorization: Bearer KEY`.
         hosts: A name the server goes by, beside localhost; may be given several times.
         origins: Another site, such as https://example.org, whose pages may ask; may be given
@@ -53,19 +57,23 @@ def serve(
     run = optional("kddn.server.run", "serve").run
     from kddn.server.settings import Settings
 
-    settings = Settings(
-        models=tuple(model or ()),
-        device=device,
-        jobs=jobs,
-        queue=queue,
-        seconds=seconds,
-        receive_seconds=receive_seconds,
-        max_bytes=max_bytes,
-        max_bytes_held=max_bytes_held,
-        max_pixels=max_pixels,
-        api_key=api_key or None,  # an empty variable stands for none
-        hosts=(*Settings.hosts, *(hosts or ())),
-        origins=tuple(origins or ()),
-    )
+    try:
+        settings = Settings(
+            models=tuple(model or ()),
+            device=device,
+            jobs=jobs,
+            queue=queue,
+            seconds=seconds,
+            receive_seconds=receive_seconds,
+            max_bytes=max_bytes,
+            max_bytes_held=max_bytes_held,
+            max_pixels=max_pixels,
+            max_pixels_full=max_pixels_full,
+            api_key=api_key or None,  # an empty variable stands for none
+            hosts=(*Settings.hosts, *(hosts or ())),
+            origins=tuple(origins or ()),
+        )
+    except ValueError as error:
+        raise KddnError(str(error)) from error
     hush_libraries()
     run(settings, host, port, tell=lambda address: print(f"kddn is at {address}", flush=True))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -69,6 +69,7 @@ class Service:
         self.bodies = Bodies(settings)
         self.jobs = Jobs(settings.jobs, settings.queue, settings.seconds)
         self.max_pixels = settings.max_pixels
+        self.max_pixels_full = min(settings.max_pixels_full, settings.max_pixels)
         self.meters = Meters()
         registry = self.meters.registry
         gauges: dict[str, Callable[[], float]] = {
@@ -112,7 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     app.include_router(router)
-    app.mount("/page", StaticFiles(directory=PAGE, html=True))
+    app.mount("/page", _Page(directory=PAGE, html=True))
     app.add_middleware(Guard, settings=chosen, meters=service.meters)
     if chosen.origins:
         app.add_middleware(
@@ -126,6 +127,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.add_exception_handler(kind, _tell)
     app.add_exception_handler(Exception, _tell_of_a_fault)
     return app
+
+
+class _Page(StaticFiles):
+    """The page's files, asked for anew each time: after an upgrade all are of one version."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 @asynccontextmanager
@@ -158,11 +168,13 @@ async def dehaze(request: Request, how: Annotated[How, Query()], its: Its) -> Re
     name = its.models.check(how.model)
 
     def work(dehazer: Dehazer, content: bytes) -> Encoded:
+        slow = how.full_resolution and dehazer.model.output == "image"
         return dehazer.in_memory(
             content,
             format=how.format,
             strength=how.strength,
             full_resolution=how.full_resolution,
+            max_pixels=its.max_pixels_full if slow else None,
         )
 
     async with its.bodies.picture(request) as sent:
@@ -304,9 +316,7 @@ async def _tell(request: Request, error: Exception) -> Response:
 
 def _of_parameters(error: RequestValidationError) -> ProblemError:
     wrong = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
-    return ProblemError(
-        422, "parameters", "; ".join(wrong), "see /openapi.json for what can be asked"
-    )
+    return ProblemError(422, "parameters", "; ".join(wrong), _SEE)
 
 
 async def _tell_of_a_fault(request: Request, error: Exception) -> Response:

@@ -3,13 +3,14 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kddn.server.problems import ProblemError
@@ -20,8 +21,10 @@ _RAW = ("image/", "application/octet-stream")
 _NAME = 200
 """Characters of a file's name that are kept."""
 
-_PIECE = 1 << 18
-"""Bytes of a result that are sent at a time."""
+_PIECE = 1 << 20
+"""Bytes of a result that are sent at a time; each must be taken within `receive_seconds`."""
+
+Stream = AsyncGenerator[bytes, None]
 
 
 @dataclass(frozen=True)
@@ -59,20 +62,30 @@ class Bodies:
         Raises:
             ProblemError: If it is too large, too slow, of a wrong type, or missing.
         """
-        kind = _check_type(request)
-        chunks: list[bytes] = []
+        read = _from_form if _check_type(request) == _FORM else _from_body
+        said = request.headers.get("content-length", "")
+        self._check(int(said) if said.isdecimal() else 0)
+        counted = 0
+
+        async def stream() -> Stream:
+            nonlocal counted
+            async for chunk in request.stream():
+                counted += len(chunk)
+                self.held += len(chunk)
+                self._check(counted)
+                yield chunk
+
         try:
-            await self._read(request, chunks)
-            body = b"".join(chunks)
-            chunks[:] = [body]  # so that only one copy is held
-            sent = await _from_form(request, body) if kind == _FORM else _from_body(request, body)
+            sent = await self._in_time(read(request, stream()))
             if not sent.content:
                 raise ProblemError(
                     400, "empty", "no picture came in", "send a picture file's bytes"
                 )
+            self.held += len(sent.content) - counted  # what a form had beside it is gone
+            counted = len(sent.content)
             yield sent
         finally:
-            self.held -= sum(map(len, chunks))
+            self.held -= counted
 
     async def sent(self, content: bytes) -> AsyncIterator[bytes]:
         """A result in pieces, its bytes counted until the client has taken them."""
@@ -83,17 +96,11 @@ class Bodies:
         finally:
             self.held -= len(content)
 
-    async def _read(self, request: Request, chunks: list[bytes]) -> None:
-        said = request.headers.get("content-length", "")
-        self._check(int(said) if said.isdecimal() else 0)
-        size, seconds = 0, self._settings.receive_seconds
+    async def _in_time(self, reading: Awaitable[Sent]) -> Sent:
+        seconds = self._settings.receive_seconds
         try:
             async with asyncio.timeout(seconds):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    self.held += len(chunk)
-                    chunks.append(chunk)
-                    self._check(size)
+                return await reading
         except TimeoutError:
             cause = f"the request did not come in within {seconds:g} seconds"
             raise ProblemError(408, "late", cause, "send it faster, or a smaller picture") from None
@@ -118,19 +125,20 @@ def _check_type(request: Request) -> str:
     return kind
 
 
-def _from_body(request: Request, body: bytes) -> Sent:
+async def _from_body(request: Request, stream: Stream) -> Sent:
     said = request.headers.get("content-disposition", "")
     found = re.search(r'filename="([^"]*)"', said)
+    body = b"".join([chunk async for chunk in stream])
     return Sent(body, _bare(found[1] if found else ""))
 
 
-async def _from_form(request: Request, body: bytes) -> Sent:
-    async def once() -> AsyncIterator[bytes]:
-        yield body
-
+async def _from_form(request: Request, stream: Stream) -> Sent:
     step = "send the picture file as the field `picture`, once"
+    _, parameters = parse_options_header(request.headers["content-type"])
+    # The boundary alone: a client could name a charset that takes minutes to read names by.
+    kind = f"{_FORM}; boundary=" + parameters.get(b"boundary", b"").decode("latin-1")
     try:
-        parser = _InMemory(request.headers, once(), max_files=1, max_fields=8)  # type: ignore[arg-type]
+        parser = _InMemory(Headers({"content-type": kind}), stream, max_files=1, max_fields=8)
         form = await parser.parse()
     except (MultiPartException, LookupError, ValueError) as error:
         raise ProblemError(400, "form", f"the form cannot be read ({error})", step) from error

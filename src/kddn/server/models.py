@@ -1,8 +1,10 @@
 """The models that a server offers."""
 
 import threading
+from pathlib import Path
 
 from kddn.dehazer import Dehazer
+from kddn.errors import ModelError
 from kddn.inference.models import Model, find_model, list_models
 from kddn.server.problems import ProblemError
 from kddn.server.settings import Settings
@@ -15,14 +17,18 @@ class Models:
         settings: Which, and for pictures of what size.
 
     Raises:
-        ModelError: If there is no such model.
+        ModelError: If there is no such model, or two of one name.
     """
 
     def __init__(self, settings: Settings) -> None:
         trained = tuple(model.name for model in list_models() if model.path)
         asked = settings.models or trained
         self._settings = settings
-        self._sources = {find_model(each).name: each for each in asked}
+        self._sources: dict[str, str | Path] = {}
+        for each in asked:
+            name = find_model(each).name
+            if self._sources.setdefault(name, each) != each:
+                raise ModelError(f"{self._sources[name]} and {each} are both called {name}; rename")
         self._open: dict[str, Dehazer] = {}
         self._lock = threading.Lock()
         self.default = next(iter(self._sources))

@@ -55,7 +55,7 @@ def from_error(error: KddnError) -> ProblemError:
     """
     cause, _, step = str(error).partition("; ")
     if isinstance(error, SizeError):
-        step = "send a smaller picture, or ask who runs the server for a higher `max_pixels`"
+        step = "send a smaller picture, or ask who runs the server to allow more pixels"
         return ProblemError(413, "too-many-pixels", cause, step)
     if isinstance(error, ModelError):
         return ProblemError(500, "model", cause, step or "tell who runs the server")

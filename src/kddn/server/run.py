@@ -3,16 +3,20 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kddn.errors import KddnError
-from kddn.server.app import create_app
+from kddn.server.app import Service, create_app
 from kddn.server.settings import Settings
 
 _CONNECTIONS = 1000
 """Open at a time; more are refused."""
+
+_EVERYWHERE = ("0.0.0.0", "::")
+"""Stand for every address of the machine."""
 
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -22,7 +26,7 @@ def run(settings: Settings, host: str, port: int, *, tell: Callable[[str], objec
 
     Args:
         settings: The limits.
-        host: Address to listen at.
+        host: Address to listen at, by which the server may then be asked too.
         port: Port to listen at; 0 is any free one.
         tell: Given the address, once it listens.
 
@@ -30,7 +34,12 @@ def run(settings: Settings, host: str, port: int, *, tell: Callable[[str], objec
         KddnError: If it cannot listen there.
         ModelError: If a model cannot be used.
     """
-    app = create_app(settings)
+    if not host:  # which would be every address of the machine
+        raise KddnError("`host` is empty; name an address, or 0.0.0.0 for all of this machine's")
+    named = () if host in _EVERYWHERE else (f"[{host}]" if ":" in host else host,)
+    app = create_app(replace(settings, hosts=(*settings.hosts, *named)))
+    service: Service = app.state.service
+    service.models.dehazer(service.models.default)  # what cannot be opened is told before it serves
     listening = _listen(host, port)
     config = uvicorn.Config(
         app,
@@ -43,7 +52,7 @@ def run(settings: Settings, host: str, port: int, *, tell: Callable[[str], objec
         limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=int(settings.seconds) + 1,
     )
-    name = f"[{host}]" if ":" in host else host
+    (name,) = named or ("[::1]" if ":" in host else "127.0.0.1",)
     tell(f"http://{name}:{listening.getsockname()[1]}")
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -70,6 +79,7 @@ def _protocol(seconds: float) -> type[asyncio.Protocol]:
     class Impatient(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.set_write_buffer_limits(0)  # so that whatever is left counts as not taken
             self._timers: dict[str, asyncio.TimerHandle] = {}
             self._wait_for_head()
 

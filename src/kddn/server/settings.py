@@ -1,5 +1,7 @@
 """What a server allows."""
 
+import math
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -20,6 +22,9 @@ class Settings:
     results that are being sent."""
     max_pixels: int = 100_000_000
     """How many pixels a picture may have, as its header says."""
+    max_pixels_full: int = 8_000_000
+    """How many it may have at full resolution where the model's output is a picture: such a network
+    takes seconds and a hundred megabytes for a few million pixels."""
     jobs: int = 2
     """Pictures worked on at a time."""
     queue: int = 16
@@ -43,4 +48,18 @@ class Settings:
             value = getattr(self, field.name)
             bound = least.get(field.name, 1)
             if field.type in (int, float) and value < bound:
-                raise ValueError(f"{field.name} must be {bound} or more, not {value}")
+                raise ValueError(f"`{field.name}` must be {bound} or more, not {value}")
+            if field.type is float and not math.isfinite(value):
+                raise ValueError(f"`{field.name}` must be a number of seconds, not {value}")
+        if self.api_key is not None and not re.fullmatch("[!-~]+", self.api_key):
+            raise ValueError(
+                "`api_key` must be of ASCII's letters, digits and signs, without blanks"
+            )
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError(
+                    f"`origins` are like https://example.org, without more, not {origin!r}"
+                )
+        for host in self.hosts:
+            if not re.fullmatch(r"\*|\[[^\]\s]+\]|[^/\s:*]+", host):
+                raise ValueError(f"`hosts` are names without scheme and port, or *, not {host!r}")
