@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -140,16 +141,19 @@ def test_who_leaves_the_end_of_a_result_is_cut_off():
         listening.listen()
         config = uvicorn.Config(app, http=_protocol(1.0), ws="none", lifespan="off")
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        run = partial(server.run, sockets=[listening])
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect(listening.getsockname())
-        slow.settimeout(30)
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        time.sleep(3)
-        assert received(slow) < size
-        server.should_exit = True
-        thread.join(30)
+        try:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(listening.getsockname())
+            slow.settimeout(10)
+            slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            time.sleep(3)
+            assert received(slow) < size
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
 
 def received(connection):
