@@ -1,6 +1,7 @@
 // A JPEG's EXIF, put into another of the same picture that a canvas wrote, which has none.
 
 const ORIENTATION = 0x0112;
+const TIFF = 10; // where it begins in a segment
 const EXIF = [0x45, 0x78, 0x69, 0x66, 0, 0];
 
 /** A JPEG with the EXIF of another, which then says that the picture is upright. */
@@ -18,7 +19,7 @@ function exifOf(bytes) {
   while (at + 10 < bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda) {
     const end = at + 2 + view.getUint16(at + 2);
     if (bytes[at + 1] === 0xe1 && EXIF.every((byte, k) => bytes[at + 4 + k] === byte)) {
-      return end <= bytes.length ? bytes.slice(at, end) : null;
+      return end <= bytes.length && end - at >= TIFF + 8 ? bytes.slice(at, end) : null;
     }
     at = end;
   }
@@ -27,7 +28,7 @@ function exifOf(bytes) {
 
 /** Sets the orientation right, for the pixels are upright now, and unlinks the old thumbnail. */
 function setUpright(segment) {
-  const tiff = new DataView(segment.buffer, 10);
+  const tiff = new DataView(segment.buffer, TIFF);
   const little = tiff.getUint16(0) === 0x4949;
   const directory = tiff.getUint32(4, little);
   if (directory + 2 > tiff.byteLength) return;

@@ -11,6 +11,7 @@ const pictures = [];
 let current = null;
 let bitmap = null;
 let models = [];
+let chosen = ""; // the model whose map is seen
 let view = null;
 let busy = Promise.resolve();
 
@@ -23,8 +24,9 @@ function inTurn(work) {
 function tell(error) {
   at("status").textContent = "";
   at("error").textContent = error.message;
-  at("key").hidden = error.status !== 401;
-  if (error.status === 401) at("key").querySelector("input").focus();
+  if (error.status !== 401) return;
+  at("key").hidden = false;
+  at("key").querySelector("input").focus();
 }
 
 function say(text) {
@@ -35,7 +37,9 @@ function say(text) {
 async function start() {
   at("where").textContent = estimator.where;
   models = await estimator.models();
+  const asked = at("key").contains(document.activeElement);
   at("key").hidden = true;
+  if (asked) at(current ? "view" : "choose").focus();
   say("");
   at("model").replaceChildren(...models.map(({ name }) => new Option(name)));
   explainModel();
@@ -45,18 +49,30 @@ function explainModel() {
   at("model").title = models.find(({ name }) => name === at("model").value).summary;
 }
 
-/** Takes files in, and shows the first of them. */
+/** Takes files in, and shows the first of them that can be read. */
 function add(files) {
-  for (const file of files) {
+  const added = files.map((file) => {
     const button = document.createElement("button");
     button.type = "button";
     button.title = button.ariaLabel = file.name;
     const picture = { file, button, maps: new Map() };
     button.addEventListener("click", () => inTurn(() => show(picture)));
     pictures.push(picture);
-    const first = file === files[0];
-    inTurn(() => (first ? show(picture) : outline(picture)).catch((error) => remove(picture, error)));
+    return picture;
+  });
+  inTurn(() => openAll(added));
+}
+
+async function openAll(added) {
+  const problems = [];
+  for (const picture of added) {
+    const open = picture === added[0] || !current ? show : outline;
+    await open(picture).catch((error) => {
+      remove(picture);
+      problems.push(named(picture, error));
+    });
   }
+  raise(problems);
 }
 
 /** A picture's button, once it is known that it can be read. */
@@ -68,15 +84,22 @@ async function outline(picture, decoded = null) {
   if (!decoded) pixels.close();
 }
 
-function remove(picture, error) {
+function remove(picture) {
   pictures.splice(pictures.indexOf(picture), 1);
   picture.button.remove();
   at("all").hidden = pictures.length < 2;
-  throw named(picture, error);
 }
 
 function named(picture, error) {
-  return Object.assign(new Error(`${picture.file.name}: ${error.message}`), { status: error.status });
+  const message = `${picture.file.name}: ${error.message}`;
+  return Object.assign(new Error(message), { status: error.status });
+}
+
+/** Tells of all that went wrong at once. */
+function raise(problems) {
+  if (!problems.length) return;
+  const message = problems.map((error) => error.message).join(" ");
+  throw Object.assign(problems[0], { message });
 }
 
 /** Shows a picture: before first, and after as soon as its map is there. */
@@ -85,9 +108,11 @@ async function show(picture) {
   const pixels = await decode(picture.file);
   const map = await mapOf(picture, pixels);
   bitmap?.close();
-  [current, bitmap] = [picture, pixels];
+  [current, bitmap, chosen] = [picture, pixels, at("model").value];
+  const hidden = at("drop").contains(document.activeElement);
   at("drop").hidden = true;
   at("work").hidden = false;
+  if (hidden) at("view").focus();
   await outline(picture, pixels);
   for (const other of pictures) other.button.ariaPressed = String(other === picture);
   view ??= new View(at("view"), (split) => (at("split").value = split));
@@ -100,9 +125,8 @@ function saySize() {
   say(`${current.file.name}, ${bitmap.width} x ${bitmap.height} pixels`);
 }
 
-/** The map of a picture by the chosen model, estimated once. */
-async function mapOf(picture, pixels) {
-  const name = at("model").value;
+/** The map of a picture by a model, by default the one that is selected, estimated once. */
+async function mapOf(picture, pixels, name = at("model").value) {
   if (!picture.maps.has(name)) {
     say(`Estimating the haze in ${picture.file.name} ...`);
     const model = models.find((each) => each.name === name);
@@ -115,7 +139,13 @@ async function mapOf(picture, pixels) {
 async function chooseModel() {
   explainModel();
   if (!current) return;
-  view.setMap(await mapOf(current, bitmap));
+  const map = await mapOf(current, bitmap).catch((error) => {
+    at("model").value = chosen; // what is seen, and what would be saved
+    explainModel();
+    throw error;
+  });
+  chosen = at("model").value;
+  view.setMap(map);
   saySize();
 }
 
@@ -128,36 +158,37 @@ function settings() {
   };
 }
 
+/** What is asked for at the moment. */
+function how() {
+  return { model: at("model").value, strength: Number(at("strength").value) };
+}
+
 /** Saves a picture made clear, as a file like its own. */
-async function download(picture) {
+async function download(picture, how) {
   say(`Writing ${picture.file.name} ...`);
-  const how = { model: at("model").value, strength: Number(at("strength").value) };
-  const seen = (work) => withPixels(picture, work);
+  const seen = (work) => withPixels(picture, how.model, work);
   const { blob, name, lost } = await estimator.finish(picture.file, how, seen);
   save(blob, name);
   say(lost ? `${name} is saved, without: ${lost}` : `${name} is saved`);
 }
 
 /** Hands a picture's pixels and map to what needs them. */
-async function withPixels(picture, work) {
+async function withPixels(picture, model, work) {
   const pixels = picture === current ? bitmap : await decode(picture.file);
   try {
-    return await work(pixels, await mapOf(picture, pixels));
+    return await work(pixels, await mapOf(picture, pixels, model));
   } finally {
     if (pixels !== bitmap) pixels.close();
   }
 }
 
 /** Saves all that can be, and then tells what went wrong with others. */
-async function downloadAll() {
+async function downloadAll(how) {
   const problems = [];
   for (const picture of [...pictures]) {
-    await download(picture).catch((error) => problems.push(named(picture, error)));
+    await download(picture, how).catch((error) => problems.push(named(picture, error)));
   }
-  if (problems.length) {
-    const message = problems.map((error) => error.message).join(" ");
-    throw Object.assign(problems[0], { message });
-  }
+  raise(problems);
 }
 
 function wire() {
@@ -175,12 +206,20 @@ function wire() {
     view?.set(settings());
   });
   at("model").addEventListener("change", () => inTurn(chooseModel));
-  at("download").addEventListener("click", () => inTurn(() => download(current)));
-  at("all").addEventListener("click", () => inTurn(downloadAll));
+  at("download").addEventListener("click", () => {
+    const [picture, asked] = [current, how()];
+    inTurn(() => download(picture, asked));
+  });
+  at("all").addEventListener("click", () => {
+    const asked = how();
+    inTurn(() => downloadAll(asked));
+  });
   at("key").addEventListener("submit", (event) => {
     event.preventDefault();
-    estimator.setKey(at("key").querySelector("input").value);
-    inTurn(start);
+    inTurn(() => {
+      estimator.setKey(at("key").querySelector("input").value);
+      return start();
+    });
   });
   document.addEventListener("paste", (event) => add([...event.clipboardData.files]));
   document.addEventListener("dragover", (event) => hover(event, true));

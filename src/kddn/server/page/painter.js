@@ -159,7 +159,11 @@ export async function paintWhole(bitmap, map, strength) {
       tile.close();
     }
   }
-  painter.gl.getExtension("WEBGL_lose_context")?.loseContext(); // browsers allow only a few
+  const { gl } = painter;
+  if (gl.isContextLost() || gl.getError() !== gl.NO_ERROR) {
+    throw new Error("the graphics card has no room for it; close other pages and try again");
+  }
+  gl.getExtension("WEBGL_lose_context")?.loseContext(); // browsers allow only a few
   return whole;
 }
 

@@ -21,7 +21,7 @@ export async function decode(file) {
 export async function estimate(bitmap, model) {
   const longest = model.working_size;
   const size = workingSize(bitmap.width, bitmap.height, { longest, stride: model.stride });
-  return estimator.estimate(await shrink(bitmap, size), model.name);
+  return estimator.estimate(await shrink(bitmap, size), model);
 }
 
 /** A small canvas of a picture. */

@@ -8,6 +8,10 @@ let key = null;
 export const where = "Pictures go to this server and nowhere else; it keeps none.";
 
 export function setKey(given) {
+  if (!/^[!-~]+$/.test(given)) {
+    const error = new Error("A key has no blanks, and no letters beyond ASCII.");
+    throw Object.assign(error, { status: 401 });
+  }
   key = given;
 }
 
@@ -16,7 +20,7 @@ export async function models() {
 }
 
 /** @param {ImageData} small At the model's working size. */
-export async function estimate(small, model) {
+export async function estimate(small, { name: model }) {
   const canvas = new OffscreenCanvas(small.width, small.height);
   canvas.getContext("2d").putImageData(small, 0, 0);
   const body = await canvas.convertToBlob({ type: "image/png" });
@@ -42,7 +46,10 @@ export async function decode(file) {
   return (await send(file, { strength: 0, format: "png" })).blob();
 }
 
-function send(file, query) {
+async function send(file, query) {
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Error("The file cannot be read: it was changed or moved since, or is a folder.");
+  });
   const form = new FormData();
   form.append("picture", file, file.name);
   return ask("dehaze", query, form);

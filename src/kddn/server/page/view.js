@@ -19,19 +19,30 @@ export class View {
     new ResizeObserver(() => this.draw()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.take(event));
     canvas.addEventListener("keydown", (event) => this.key(event));
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault()); // to be restored
+    canvas.addEventListener("webglcontextrestored", () => this.restore());
   }
 
   async show(bitmap, map) {
+    this.bitmap = bitmap;
     this.size = [bitmap.width, bitmap.height];
     this.centre = this.size.map((side) => side / 2);
     await this.painter.setPicture(bitmap);
+    this.setMap(map);
+  }
+
+  setMap(map) {
+    this.map = map;
     this.painter.setMap(map);
     this.draw();
   }
 
-  setMap(map) {
-    this.painter.setMap(map);
-    this.draw();
+  /** Graphics cards forget what they were given: after sleep, or when their driver starts anew. */
+  async restore() {
+    this.painter = new Painter(this.canvas);
+    if (this.size === null) return;
+    await this.painter.setPicture(this.bitmap);
+    this.setMap(this.map);
   }
 
   set(changes) {

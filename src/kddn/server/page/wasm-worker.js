@@ -22,7 +22,11 @@ self.onmessage = async ({ data: { number, url, output, small } }) => {
 };
 
 function session(url) {
-  if (!sessions.has(url)) sessions.set(url, ort.InferenceSession.create(url, QUIET));
+  if (!sessions.has(url)) {
+    const made = ort.InferenceSession.create(url, QUIET);
+    made.catch(() => sessions.delete(url)); // the next picture tries again
+    sessions.set(url, made);
+  }
   return sessions.get(url);
 }
 
