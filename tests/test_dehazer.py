@@ -2,8 +2,10 @@
 
 import copy
 import io
+import json
 import os
 import pickle
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -173,6 +175,34 @@ def test_a_device_that_does_not_start_is_an_error_unless_it_was_chosen_for_you(m
     with pytest.raises(ModelError, match="device 'cuda' could not be started"):
         Dehazer(device="cuda")
     assert OnnxNetwork(find_model("kddn-photo")).device == "cpu"
+
+
+def test_a_device_that_breaks_is_left_without_a_word(monkeypatch, capfd):
+    """ONNX Runtime's own way of falling back prints to standard output."""
+    here = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: here)
+    create = onnxruntime.InferenceSession._create_inference_session
+
+    def broken(session, providers, *more, **options):
+        if "CUDAExecutionProvider" in providers:
+            raise ValueError("no driver")
+        return create(session, providers, *more, **options)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", broken)
+    assert OnnxNetwork(find_model("kddn-photo")).device == "cpu"
+    with pytest.raises(ModelError, match="cannot be run on cuda: no driver"):
+        Dehazer(device="cuda")
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_a_card_without_a_size_is_no_card(tmp_path, size):
+    source = find_model("kddn-photo").path
+    shutil.copy(source, tmp_path / "mine.onnx")
+    card = json.loads(source.with_suffix(".json").read_text()) | {"working_size": size}
+    (tmp_path / "mine.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=f"is no model card .*working_size {size}"):
+        Dehazer(tmp_path / "mine.onnx")
 
 
 def test_what_cannot_be_used_is_named(tmp_path):

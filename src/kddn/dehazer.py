@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -134,7 +135,7 @@ class Dehazer:
         self.max_pixels = max_pixels
         self.working_size = self.model.working_size if working_size is None else working_size
         if self.working_size < 1:
-            raise ValueError(f"working_size must be 1 or more, not {working_size}")
+            raise ValueError(f"working_size must be 1 or more, not {self.working_size}")
         self._threads = threads
         self._estimator = self._open()
 
@@ -171,7 +172,8 @@ class Dehazer:
                 `b 3 h w`; uint8, or float in [0, 1]), or a list of such things.
             strength: How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
             full_resolution: Run the network on the picture's own pixels, in tiles where it is
-                large, rather than at the working size: slow, and for most models worse.
+                large, rather than at the working size: slow, and for most models worse. A network
+                whose output is a map gets up to `FULL_MAP` pixels of length.
 
         Returns:
             For a path, the path of the new file beside it, named `photo-dehazed.jpg`; otherwise
@@ -232,6 +234,8 @@ class Dehazer:
                 or exists already.
         """
         files.check_ending(path)
+        if not os.path.lexists(path):
+            raise ImageError(f"{path} does not exist")
         output = output or path.with_stem(path.stem + SUFFIX)
         file_format = files.format_of(output)
         writing.check_free(output, overwrite=overwrite)

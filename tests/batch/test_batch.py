@@ -24,7 +24,9 @@ from kddn import Dehazer
 from kddn.batch import machine
 from kddn.batch.plan import Destination, Job, find, read_manifest
 from kddn.batch.run import Settings, _Room, run
+from kddn.batch.watch import is_whole, watch
 from kddn.cli import main
+from kddn.dehazer import FileResult
 from kddn.errors import KddnError
 from kddn.io.writing import _host, _mark
 
@@ -144,10 +146,29 @@ def test_no_two_results_go_to_one_place(tree, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert planned({"output": "out", "format": "png"}, "in") == {
         "in/a.jpg": "out/a.jpg.png",
-        "in/a.png": "out/a.png",
+        "in/a.png": "out/a.png.png",  # out/a.png may be what an earlier run made of a.jpg alone
     }
     with pytest.raises(KddnError, match=r"in/a.jpg and in/one/a.jpg would both become all/a.jpg"):
         planned({"output": "all/{stem}{suffix}"}, "in", recursive=True)
+
+
+def test_no_result_replaces_another_picture(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("in/a.jpg", "in/a-2.jpg")
+    with pytest.raises(KddnError, match=r"in/a-2.jpg, a picture too, would be replaced by .*a.jpg"):
+        planned({"suffix": "-2"}, "in/a.jpg", "in/a-2.jpg")
+    with pytest.raises(KddnError, match=r"in/one/a.jpg, a picture too"):
+        planned({"output": "in/one/{stem}{suffix}"}, "in/a.jpg", "in/one/a.jpg")
+    assert planned({"suffix": "-2"}, "in/a.jpg") == {"in/a.jpg": "in/a-2.jpg"}
+
+
+@pytest.mark.parametrize("output", ["{folder}/clear/{stem}{suffix}", "clear-{stem}{suffix}"])
+def test_a_template_without_a_folder_tells_no_pictures_from_results(
+    tree, tmp_path, monkeypatch, output
+):
+    monkeypatch.chdir(tmp_path / "in")
+    found = find([".."], Destination(output=output), recursive=True).pictures
+    assert Path("../in/a.jpg") in found
 
 
 @pytest.mark.parametrize(
@@ -557,6 +578,24 @@ def test_rows_come_in_the_pictures_order_unless_a_folder_is_watched(in_order, ex
     assert " ".join(str(job.source) for job, _ in done) == expected
 
 
+def test_what_was_done_before_an_interrupt_is_told():
+    class Interrupted(Sleepy):
+        def file(self, source, output, **options):
+            time.sleep(int(source.name) / 100)
+            return FileResult(output, (1, 1), 0.5, "0")
+
+    def jobs():
+        yield from (Job(Path(name), Path(f"{name}-out")) for name in ("50", "1", "2"))
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+
+    done = run(Interrupted(), jobs(), threads=2)
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        told.extend(str(job.source) for job, _ in done)
+    assert sorted(told) == ["1", "2", "50"]  # though the first of them was still being done
+
+
 def test_what_is_large_waits_for_room():
     room, held, most = _Room(100), [], []
 
@@ -627,6 +666,56 @@ def test_before_and_after_and_a_report(folder):
     assert len((folder / "r.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_comparison_that_is_missing_is_made_when_a_run_goes_on(folder):
+    kddn("a.jpg", cwd=folder)
+    again = ("a.jpg", "--skip-existing", "--compare")
+    assert kddn(*again, cwd=folder).stdout.split() == ["a-compared.jpg"]
+    made = (folder / "a-compared.jpg").stat().st_mtime_ns
+    assert kddn(*again, cwd=folder).returncode == 0
+    assert (folder / "a-compared.jpg").stat().st_mtime_ns == made
+
+
+def test_what_is_lost_is_told(folder):
+    with Image.open(folder / "a.jpg") as image:
+        image.save(folder / "a.jpg", exif=image.getexif(), comment="taken by me")
+    said = kddn("a.jpg", "--format", "bmp", cwd=folder)
+    assert said.returncode == 0
+    assert "kddn: a-dehazed.bmp is without what its picture had: " in said.stderr
+
+
+def until_job(looks):
+    return next(job for job in looks if job is not None)
+
+
+def test_a_picture_that_cannot_have_its_result_does_not_end_the_watch(folder):
+    looks = watch(folder, Destination(output=str(folder), format="png"))
+    jobs = {job.source.name: job for job in (until_job(looks), until_job(looks))}
+    assert jobs["a.jpg"].problem == ""
+    assert "would be replaced by its result" in jobs["b.png"].problem
+
+
+def test_namesakes_keep_their_endings_whichever_came_first(folder):
+    shutil.copy(folder / "b.png", folder / "a.png")
+    looks = watch(folder, Destination(output="out", format="png"))
+    places = {job.source.name: str(job.output) for job in (until_job(looks) for _ in range(3))}
+    assert places == {"a.jpg": "out/a.jpg.png", "a.png": "out/a.png.png", "b.png": "out/b.png"}
+
+
+@pytest.mark.parametrize("error", [MemoryError, RuntimeError])
+def test_what_cannot_be_looked_at_is_taken_and_so_told(folder, monkeypatch, error):
+    def broken(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("kddn.io.files.open_picture", broken)
+    assert is_whole(folder / "a.jpg", 0)
+
+
+def test_a_picture_that_is_too_large_is_not_waited_for(folder):
+    assert is_whole(folder / "a.jpg", 0, max_pixels=100)
+    (folder / "a.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-2000])
+    assert not is_whole(folder / "a.jpg", 0)
+
+
 def test_watching_takes_files_once_they_are_whole(folder):
     (folder / "inbox").mkdir()
     options = ["--watch", "inbox", "-r", "-o", "inbox/out", "--jobs", "2", "--format", "png"]
@@ -689,6 +778,7 @@ def test_a_pipe_reads_and_writes(folder):
             ["a.jpg", "--in-place", "-o", "b"],
             "--in-place says where results go; leave out --output",
         ),
+        (["holidy", "-r", "-o", "clear"], "holidy does not exist"),
         (["-", "-o", "clear.jpg"], "one picture from a pipe goes to a pipe"),
         (["a.jpg", "-o", "-"], "one picture from a pipe goes to a pipe"),
         (["a.jpg", "--report", "b.png/run.jsonl"], "--report b.png/run.jsonl cannot be written"),

@@ -14,6 +14,7 @@ import tarfile
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -32,8 +33,8 @@ pa = pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from kddn.batch.manifest import Work  # noqa: E402
-from kddn.batch.ray import Fleet, batch, start  # noqa: E402
+from kddn.batch.manifest import Manifest, Work  # noqa: E402
+from kddn.batch.ray import Fleet, _room, batch, start  # noqa: E402
 from kddn.batch.store import Store  # noqa: E402
 
 pytestmark = [
@@ -206,6 +207,8 @@ def test_what_others_made_is_not_replaced_unasked(cluster, folder, tmp_path):
     [
         ("in", "in/out", "lies in .*in; name another destination"),
         ("in", "in", "lies in"),
+        ("in/deep", "in", "in/deep lies in .*in; name another destination"),
+        ("in", "link/out", "link/out lies in"),
         ("in/a.jpg", "out", "in/a.jpg is a file; give the folder that it is in"),
         ("none", "out", r"there are no pictures, .tar or .parquet files in .*none"),
         ("in", "nowhere://x", "nowhere://x cannot be reached"),
@@ -213,6 +216,7 @@ def test_what_others_made_is_not_replaced_unasked(cluster, folder, tmp_path):
 )
 def test_impossible_places_are_refused(folder, tmp_path, monkeypatch, source, destination, cause):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("in")
     with pytest.raises(KddnError, match=cause):
         done(source, destination)
 
@@ -223,11 +227,43 @@ def test_a_device_that_workers_lack_is_told(cluster, folder, tmp_path):
         list(batch(*stores, WORK, Fleet(device="cuda")))
 
 
-@pytest.mark.parametrize("lacking", [{"cpus": 1000}, {"gpus": 1}])
+# The cluster has two machines of one processor each.
+@pytest.mark.parametrize("lacking", [{"cpus": 1000}, {"cpus": 2}, {"gpus": 1}])
 def test_workers_that_have_room_nowhere_are_told(cluster, folder, tmp_path, lacking):
     stores = Store.open(str(folder)), Store.open(str(tmp_path / "out"))
     with pytest.raises(KddnError, match="the cluster has no machine for a worker of"):
         list(batch(*stores, WORK, Fleet(**lacking)))
+
+
+@pytest.mark.parametrize(
+    ("fleet", "machines", "room"),
+    [
+        (Fleet(cpus=3), [{"CPU": 4.0}, {"CPU": 8.0}, {"CPU": 2.0}], 3),
+        (Fleet(gpus=0.1), [{"CPU": 64.0, "GPU": 1.0}], 10),
+        (Fleet(gpus=2), [{"CPU": 9.0, "GPU": 3.0}, {"CPU": 9.0, "GPU": 1.0}], 1),
+        (Fleet(cpus=4, gpus=0.5), [{"CPU": 9.0, "GPU": 4.0}, {"CPU": 9.0}], 2),
+    ],
+)
+def test_a_worker_needs_all_of_its_room_on_one_machine(monkeypatch, fleet, machines, room):
+    nodes = [{"Alive": True, "Resources": each} for each in machines]
+    nodes.append({"Alive": False, "Resources": {"CPU": 99.0, "GPU": 99.0}})
+    monkeypatch.setattr("ray.nodes", lambda: nodes)
+    assert _room(fleet) == room
+
+
+def test_other_weights_of_one_name_are_another_model(folder, tmp_path):
+    out = Store.open(str(tmp_path / "out"))
+    one = Work(model="m.onnx", weights="a")
+    begin = partial(Manifest(out).begin, Store.open(str(folder)), overwrite=False)
+    begin(one)
+    begin(one)
+    with pytest.raises(KddnError, match=r"made in another way \(`weights` a, now b\)"):
+        begin(replace(one, weights="b"))
+    settings = tmp_path / "out/.kddn-batch/settings.json"
+    earlier = json.loads(settings.read_text())
+    del earlier["weights"]  # as an earlier kddn wrote it
+    settings.write_text(json.dumps(earlier))
+    begin(replace(one, weights="b"))
 
 
 def test_what_ends_its_worker_each_time_is_told(folder, tmp_path, monkeypatch):
@@ -258,7 +294,7 @@ def test_each_flag_reaches_those_who_work(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["kddn", "batch", *words.split()])
     with pytest.raises(SystemExit, match="1"):
         main()
-    work = Work(model="dcp", strength=0.5, full_resolution=True, working_size=9)
+    work = Work(model="dcp", strength=0.5, full_resolution=True, working_size=9, weights=None)
     fleet = Fleet(workers=3, cpus=2, gpus=0.5, device="cpu", max_pixels=7)
     here = str(Path.cwd())
     assert found == ["a:1", f"{here}/in", f"{here}/out", work, fleet, True]
@@ -314,6 +350,7 @@ def test_parquet_files_keep_all_but_their_pictures(cluster, tmp_path):
         {
             "image": [{"bytes": picture(), "path": f"{i}.jpg"} for i in range(3)],
             "raw": [None, picture("L", "PNG"), b"broken"],
+            "late": [b"broken", picture("L", "PNG"), None],
             "label": [4, 5, 6],
             "key": [b"\1", b"\2", b"\3"],
         }
@@ -338,6 +375,7 @@ def test_parquet_files_keep_all_but_their_pictures(cluster, tmp_path):
     assert clear["image"].to_pylist() == [{"bytes": expected, "path": f"{i}.jpg"} for i in range(3)]
     first, second, third = clear["raw"].to_pylist()
     assert (first, third) == (None, None)
+    assert clear["late"].to_pylist() == [None, second, None]
     with Image.open(io.BytesIO(second)) as image:
         assert (image.mode, image.size) == ("L", (60, 40))
 

@@ -1,6 +1,7 @@
 """Videos as people have them: codecs, pixel formats, and what lies beside the pictures."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -303,6 +304,33 @@ def test_joined_streams_go_on(tmp_path, dehazer):
         steps = np.diff(times)
         assert steps.min() > 0
         assert steps.max() < 0.5
+
+
+def test_short_clips_that_were_joined_go_on_too(tmp_path, dehazer):
+    """Whose times go back by less than any gap."""
+    two, one = (video(tmp_path / f"{count}.ts", count=count) for count in (50, 25))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(two.read_bytes() + one.read_bytes())
+    done = dehaze_video(dehazer, joined, tmp_path / "joined.mkv")
+    times = [float(frame.pts * frame.time_base) for frame in frames(done.path)]
+    assert len(times) >= 73
+    assert np.diff(times).min() > 0
+    assert np.diff(times).max() < 0.5
+
+
+def test_gaps_between_subtitles_are_no_jumps():
+    def packet(kind, index, dts):
+        stream = SimpleNamespace(index=index, type=kind)
+        return SimpleNamespace(stream=stream, dts=dts, pts=dts, duration=1, time_base=Fraction(1))
+
+    pictures = [packet("video", 0, second) for second in range(30)]
+    words = [packet("subtitle", 1, second) for second in (1, 21)]
+    together = sorted([*pictures, *words], key=lambda each: each.dts)
+    times = [
+        (each.stream.type, each.dts) for each in transcode.continuous(iter(together), "mpegts")
+    ]
+    assert [time for kind, time in times if kind == "video"] == list(range(30))
+    assert [time for kind, time in times if kind == "subtitle"] == [1, 21]
 
 
 def test_fonts_within_a_container_stay_or_are_named(tmp_path, dehazer):

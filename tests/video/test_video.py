@@ -248,6 +248,69 @@ def test_a_broken_frame_is_told_and_held(tmp_path, dehazer):
     assert differences[1] < 0.5 * min(differences[0], differences[2])
 
 
+@pytest.mark.parametrize("ending", ["mkv", "ts"])
+def test_damage_of_any_kind_costs_no_more_than_some_frames(tmp_path, dehazer, ending):
+    """Frames of H.264 lean on others, come in another order, and are concealed by FFmpeg too."""
+    source = video(tmp_path / f"a.{ending}", shots(24, pan=30), rate=Fraction(25))
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        damaged = tmp_path / f"damaged.{ending}"
+        with av.open(str(source)) as opened, av.open(str(damaged), "w") as result:
+            stream = result.add_stream_from_template(opened.streams.video[0])
+            for packet in (each for each in opened.demux(video=0) if each.size):
+                content = bytearray(bytes(packet))
+                hits = 0 if packet.is_keyframe else rng.integers(0, 3)  # which all others need
+                for place in rng.integers(0, len(content), hits):
+                    content[place] = rng.integers(0, 256)
+                made = av.Packet(bytes(content))
+                made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+                made.is_keyframe = packet.is_keyframe
+                made.stream = stream
+                result.mux(made)
+        done = dehaze_video(dehazer, damaged, tmp_path / "b.mkv", overwrite=True)
+        times = [time for time, _ in decoded(done.path)]
+        assert len(times) == done.frames >= 12
+        assert np.diff(times).min() > 0
+
+
+def test_broken_frames_before_the_first_whole_one_are_lost(tmp_path, dehazer):
+    source = video(tmp_path / "a.mkv", shots(6), codec="mjpeg", pix_fmt="yuvj420p")
+    broken = tmp_path / "broken.mkv"
+    with av.open(str(source)) as opened, av.open(str(broken), "w") as result:
+        stream = result.add_stream_from_template(opened.streams.video[0])
+        for number, packet in enumerate(each for each in opened.demux(video=0) if each.size):
+            times = packet.pts, packet.dts, packet.time_base
+            made = av.Packet(b"no picture at all") if number < 2 else packet
+            made.pts, made.dts, made.time_base = times
+            made.stream = stream
+            result.mux(made)
+    done = dehaze_video(dehazer, broken, tmp_path / "b.mkv")
+    assert (done.frames, done.held) == (4, [])
+    assert done.lost == (
+        "a broken frame at its beginning (0.00 s)",
+        "a broken frame at its beginning (0.03 s)",
+    )
+
+
+def test_further_videos_are_left_out_and_named(tmp_path, dehazer):
+    source = video(tmp_path / "a.mkv", shots(4))
+    with av.open(str(tmp_path / "two.mkv"), "w") as result:
+        made = []
+        for _ in range(2):
+            opened = av.open(str(source))
+            made.append((opened, result.add_stream_from_template(opened.streams.video[0])))
+        for opened, stream in made:
+            for packet in opened.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    result.mux(packet)
+            opened.close()
+    done = dehaze_video(dehazer, tmp_path / "two.mkv", tmp_path / "b.mkv")
+    assert done.lost == ("a further video stream",)
+    with av.open(str(done.path)) as opened:
+        assert len(opened.streams.video) == 1
+
+
 def test_subtitles_chapters_and_titles_are_copied(tmp_path, dehazer):
     plain = video(tmp_path / "plain.mkv", shots(30))
     lines = "1\n00:00:00,100 --> 00:00:00,400\nThe fog lifts.\n\n"

@@ -27,6 +27,8 @@ class Work:
     """See `Dehazer.__call__`."""
     working_size: int | None = None
     """See `Dehazer`."""
+    weights: str | None = None
+    """Checksum of the model's file."""
 
 
 class Manifest:
@@ -66,8 +68,9 @@ class Manifest:
         return {row["input"] for row in rows if row["status"] == "done"}
 
     def _agree(self, now: dict[str, Any], before: dict[str, Any]) -> None:
-        if differing := [name for name in now if now[name] != before.get(name)]:
-            cause = ", ".join(f"`{name}` {before.get(name)}, now {now[name]}" for name in differing)
+        # Destinations begun by an earlier kddn do not know all of it.
+        if differing := [name for name in now if name in before and now[name] != before[name]]:
+            cause = ", ".join(f"`{name}` {before[name]}, now {now[name]}" for name in differing)
             raise KddnError(
                 f"{self.destination.address} was made in another way ({cause}); name another "
                 "destination"

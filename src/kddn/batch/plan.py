@@ -96,8 +96,13 @@ class Destination:
             return True
         if not self.output:
             return False
-        fixed = Path(self.output.partition("{")[0] + "_").parent
-        results = _absolute(fixed if self._placeholders() else Path(self._folder))
+        if self._placeholders():
+            fixed = next(text for text, *_ in Formatter().parse(self.output))  # before the first
+            if not Path(fixed + "_").parent.name:
+                return False  # no folder is told by it
+            results = _absolute(Path(fixed + "_").parent)
+        else:
+            results = _absolute(Path(self._folder))
         # That a folder of pictures gets the results too says nothing.
         return _absolute(folder) in results.parents and results in _absolute(path).parents
 
@@ -110,7 +115,7 @@ class Destination:
         yield from (path for path in others if path not in made)
 
     def jobs(self, found: "Found") -> list[Job]:
-        """Where each picture's result goes: no two to the same place, and none over its picture.
+        """Where each picture's result goes: no two to the same place, and none over a picture.
 
         Raises:
             KddnError: If one would nevertheless.
@@ -123,19 +128,27 @@ class Destination:
             pictures = first.values()
         jobs = [Job(source, self._place(source, found)) for source in pictures]
         twice = {path for path, times in Counter(job.output for job in jobs).items() if times > 1}
-        # photo.jpg and photo.png both become .png: the old ending tells them apart.
+        # photo.jpg and photo.png both become .png: the old endings tell them apart. Both keep
+        # theirs: the short name may be what an earlier run made of one of them alone.
         jobs = [
             Job(job.source, job.output.with_stem(job.output.stem + job.source.suffix))
-            if job.output in twice and job.source.suffix != job.output.suffix
+            if job.output in twice and self.format
             else job
             for job in jobs
         ]
         places: dict[Path, Path] = {}
+        sources = {os.path.realpath(job.source): job.source for job in jobs}
         for job in jobs:
             if not self.in_place and _is_same(job.output, job.source):
                 raise KddnError(
                     f"{job.source} would be replaced by its result; name another `output`, "
                     "or say `in_place`"
+                )
+            lost = sources.get(os.path.realpath(job.output), job.source)
+            if lost != job.source and not self.in_place:
+                raise KddnError(
+                    f"{lost}, a picture too, would be replaced by the result of {job.source}; name "
+                    "another `output` or `suffix`"
                 )
             other = places.setdefault(job.output, job.source)
             if other != job.source:

@@ -117,8 +117,9 @@ def find(source: Store, destination: Store) -> list[str]:
     Raises:
         KddnError: If there are none, or the results would be among them.
     """
-    if f"{destination.root}/".startswith(f"{source.root}/") and destination.system == source.system:
-        raise KddnError(f"{destination.address} lies in {source.address}; name another destination")
+    for inner, outer in ((destination, source), (source, destination)):
+        if inner.system == outer.system and f"{inner.place}/".startswith(f"{outer.place}/"):
+            raise KddnError(f"{inner.address} lies in {outer.address}; name another destination")
     names = source.pictures(files.readable_endings() | set(CONTAINERS) | set(_SHARDS))
     if not names:
         raise KddnError(f"there are no pictures, .tar or .parquet files in {source.address}")
@@ -149,7 +150,7 @@ def run(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1
-    workers = fleet.workers or int(_room(fleet))
+    workers = fleet.workers or _room(fleet)
     if workers < 1:
         raise KddnError(
             f"the cluster has no machine for a worker of {fleet.cpus:g} processors and "
@@ -174,11 +175,16 @@ def run(
         raise KddnError(f"the workers could not go on: {str(error).splitlines()[-1]}") from error
 
 
-def _room(fleet: Fleet) -> float:
-    """How many workers a cluster has room for."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    by_gpu = there.get("GPU", 0.0) / fleet.gpus if fleet.gpus else float("inf")
-    return min(there.get("CPU", 1.0) / fleet.cpus, by_gpu)
+def _room(fleet: Fleet) -> int:
+    """How many workers a cluster's machines have room for."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return sum(_room_of(node["Resources"], fleet) for node in nodes)
+
+
+def _room_of(there: dict[str, float], fleet: Fleet) -> int:
+    by_cpu = there.get("CPU", 0.0) / fleet.cpus
+    by_gpu = there.get("GPU", 0.0) / fleet.gpus if fleet.gpus else by_cpu
+    return int(min(by_cpu, by_gpu) + 1e-9)  # ten tenths of a GPU are one
 
 
 def batch(

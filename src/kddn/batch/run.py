@@ -137,6 +137,12 @@ def run(
             while running:
                 running = wait(running, return_when=FIRST_COMPLETED).not_done
                 yield from _done(line, in_order)
+        except KeyboardInterrupt:  # what has a result is told nevertheless
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            line = [each for each in line if not each[1].cancelled()]
+            yield from (each for each in _done(line, in_order=False) if each[1].status == "done")
+            raise
         finally:
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)

@@ -1,6 +1,7 @@
 """Files that hold many pictures: tar files as of WebDataset, and Parquet with image columns."""
 
 import io
+import itertools
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from kddn.io import files
 
 Remove = Callable[[bytes, str], tuple[Row, bytes | None]]
 """From a picture file and its name to what became of it, and to the result where there is one."""
+
+_LOOKED_AT = 50
+"""Values of a column, to tell whether they are pictures."""
 
 
 def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
@@ -47,7 +51,7 @@ def dehaze_parquet(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
     """Write a Parquet file again with the haze of its pictures removed.
 
     Pictures are columns of bytes, or of `{bytes, path}` as Hugging Face's data sets have them,
-    whose first value is a picture file. Everything else stays; a picture that cannot be done
+    one of whose first values is a picture file. All else stays; a picture that cannot be done
     becomes null.
 
     Raises:
@@ -106,7 +110,7 @@ def _content(value: Any) -> bytes | None:
 
 
 def _holds_pictures(inside: pq.ParquetFile, name: str) -> bool:
-    """Whether the first value of a column that is any is a picture file."""
+    """Whether one of the first values of a column is a picture file: some may be damaged."""
     kind = inside.schema_arrow.field(name).type
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
         kind = kind.field("bytes").type
@@ -114,8 +118,12 @@ def _holds_pictures(inside: pq.ParquetFile, name: str) -> bool:
         return False
     groups = (inside.read_row_group(group, [name]) for group in range(inside.num_row_groups))
     values = (value for group in groups for value in group[name])
-    first = next((content for value in values if (content := _content(value.as_py()))), None)
+    contents = (content for value in values if (content := _content(value.as_py())))
+    return any(map(_is_picture, itertools.islice(contents, _LOOKED_AT)))
+
+
+def _is_picture(content: bytes) -> bool:
     try:
-        return first is not None and files.read(first) is not None
+        return files.read(content) is not None
     except ImageError:
         return False

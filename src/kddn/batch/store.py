@@ -1,5 +1,6 @@
 """Folders here or on a server (S3, GCS, whatever fsspec can reach), and the files in them."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ class Store:
     def is_local(self) -> bool:
         """Whether its files are files of this machine, or of one that it has mounted."""
         return isinstance(self.system, LocalFileSystem)
+
+    @property
+    def place(self) -> str:
+        """The folder, whatever links lead to it."""
+        return os.path.realpath(self.root) if self.is_local else self.root
 
     def path(self, name: str) -> str:
         """What the system calls a file."""

@@ -1,13 +1,14 @@
 """Watching a folder for pictures as they come in."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kddn.batch.plan import Destination, Found, Job, pictures_of
-from kddn.errors import KddnError
+from kddn.errors import KddnError, SizeError
 from kddn.io import files
+from kddn.io.limits import MAXIMUM_PIXELS
 from kddn.video.dehaze import is_video
 
 _LOOK_EVERY = 500
@@ -21,13 +22,23 @@ _PATIENCE = 30.0
 
 
 def watch(
-    folder: Path, destination: Destination, *, recursive: bool = False
+    folder: Path,
+    destination: Destination,
+    *,
+    recursive: bool = False,
+    max_pixels: int = MAXIMUM_PIXELS,
 ) -> Iterator[Job | None]:
     """Pictures of a folder, those that are there and those that come, once they are fully written.
 
     A file is taken when it has not changed between two looks and is a whole picture; one that never
     becomes whole is taken, and so reported, after half a minute without a change. A picture that
     changes later comes again. Results are not taken as pictures.
+
+    Args:
+        folder: What is watched.
+        destination: Where results go.
+        recursive: Whether to look into the folders of the folder too.
+        max_pixels: How many pixels a picture may have: one that has more is not looked at further.
 
     Yields:
         Pictures; after each look, None.
@@ -44,8 +55,10 @@ def watch(
     seen: dict[Path, tuple[_Sight, float]] = {}
     """What each looks like, and since when."""
     taken: dict[Path, _Sight] = {}
-    made: dict[Path, Path] = {}
-    """Sources by their results."""
+    results: dict[Path, Path] = {}
+    """Of each that was taken."""
+    made: set[Path] = set()
+    """The same, to find them by."""
     looks = changes(
         folder,
         recursive=recursive,
@@ -54,7 +67,9 @@ def watch(
         raise_interrupt=True,
     )
     for _ in looks:
-        for path in pictures_of(folder, destination, recursive=recursive):
+        pictures = list(pictures_of(folder, destination, recursive=recursive))
+        namesakes: dict[Path, list[Path]] = {}
+        for path in pictures:
             sight = _Sight.of(path)
             if sight is None or taken.get(path) == sight or path in made:
                 continue
@@ -62,14 +77,31 @@ def watch(
             before, since = seen.get(path, (None, now))
             if before != sight:
                 seen[path] = sight, now
-            elif now - since > _PATIENCE or is_whole(path, now - since):
-                [job] = destination.jobs(Found([path], folder.absolute(), single=False))
-                if made.get(job.output, path) != path:  # photo.jpg and photo.png, as .png
-                    job = replace(job, output=job.output.with_stem(job.output.stem + path.suffix))
-                made[job.output] = path
-                again, taken[path] = path in taken, sight
-                yield replace(job, again=again)
+            elif now - since > _PATIENCE or is_whole(path, now - since, max_pixels):
+                namesakes = namesakes or _by_name(each for each in pictures if each not in made)
+                job = _job(path, namesakes[path.with_suffix("")], folder, destination)
+                job = replace(job, output=results.get(path, job.output), again=path in taken)
+                results[path], taken[path] = job.output, sight
+                made.add(job.output)
+                yield job
         yield None
+
+
+def _by_name(pictures: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Those that differ in their endings alone, together."""
+    found: dict[Path, list[Path]] = {}
+    for path in pictures:
+        found.setdefault(path.with_suffix(""), []).append(path)
+    return found
+
+
+def _job(path: Path, namesakes: list[Path], folder: Path, destination: Destination) -> Job:
+    """Where a picture's result goes beside those of its namesakes."""
+    try:
+        jobs = destination.jobs(Found(namesakes, folder.absolute(), single=False))
+    except KddnError as error:  # which is no reason to end for the others
+        return Job(path, path, problem=str(error))
+    return next(job for job in jobs if job.source == path)
 
 
 @dataclass(frozen=True)
@@ -89,15 +121,19 @@ class _Sight:
         return cls(found.st_size, found.st_mtime_ns)
 
 
-def is_whole(path: Path, steady: float) -> bool:
-    """Whether a file is a picture whose pixels can all be read.
+def is_whole(path: Path, steady: float, max_pixels: int = MAXIMUM_PIXELS) -> bool:
+    """Whether a file is a picture whose pixels can all be read, or too large for that.
 
     Of a video only time can tell: the seconds that it has not changed for.
     """
     if is_video(path):
         return steady > _VIDEO_PATIENCE
     try:
-        files.open_picture(path)
+        files.open_picture(path, max_pixels=max_pixels)
+    except SizeError:
+        return True
     except KddnError:
         return False
+    except Exception:  # whatever it is, doing the picture tells of it
+        return True
     return True

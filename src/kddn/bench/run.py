@@ -72,10 +72,15 @@ def choose(
     first, *others = engines or here
     systems = [FLOOR, *(System("model", name, first) for name in networks)]
     systems += [System("prior", name, "numpy") for name in priors]
+    of = weights or {}
+    if of and (models or "torch" not in (first, *others)):
+        raise KddnError(
+            "`weights` are of compared systems, which torch runs; leave out `model`, and `engine` "
+            "or name torch"
+        )
     if not models and "torch" in (first, *others):
         from kddn.bench.torch_systems import COMPARED
 
-        of = weights or {}
         if strange := set(of) - set(COMPARED):
             raise KddnError(f"there is no {min(strange)}; `weights` are of {', '.join(COMPARED)}")
         systems += [System("compared", name, "torch", of.get(name)) for name in COMPARED]

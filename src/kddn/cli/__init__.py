@@ -62,7 +62,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # names of files may be any bytes
             stream.reconfigure(errors="surrogateescape")
     try:
-        app([PIPE if word == "-" else word for word in sys.argv[1:]])
+        app(_with_pipe(sys.argv[1:]))
     except KddnError as error:
         sys.exit(f"kddn: {as_flags(str(error))}")
     except BrokenPipeError:
@@ -73,6 +73,14 @@ def main() -> None:
         sys.exit(f"kddn: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _with_pipe(words: list[str]) -> list[str]:
+    """The command's words, in which `-` is what comes by the pipe, where it can be."""
+    return [
+        PIPE if word == "-" and before not in ("--suffix", "--report") else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
 
 
 def _drop_output() -> None:

@@ -50,7 +50,8 @@ def batch(
         destination: Where the results go.
         strength: How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
         working_size: Longest side, in pixels, to estimate haze at; the model's own by default.
-        full_resolution: Run the network on all pixels rather than on a small copy: slow.
+        full_resolution: Run the network on the picture's own size rather than on a small copy, on
+            up to 2,048 pixels of length if its output is a map: slow.
         max_pixels: How many pixels a picture may have.
         model: A model's name, as `kddn models` lists them, or an .onnx file that every machine has.
         device: auto, cpu, cuda, directml or coreml.
@@ -63,13 +64,14 @@ def batch(
         json: Print a line of JSON for every picture, as `kddn dehaze --json` does.
     """
     hush_libraries()
-    find_model(model)  # what is mistyped is said before a cluster is asked for
+    found = find_model(model)  # what is mistyped is said before a cluster is asked for
     store = optional("kddn.batch.store", "cluster").Store
     manifest = optional("kddn.batch.manifest", "cluster")
     cluster = optional("kddn.batch.ray", "cluster")
     stores = store.open(source), store.open(destination)
     work = manifest.Work(
-        model=model,
+        model=model if found.path is None or found.name == model else str(found.path.absolute()),
+        weights=found.sha256,
         strength=strength,
         full_resolution=full_resolution,
         working_size=working_size,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich import print as show
 from rich.console import Console
 from rich.progress import track
@@ -16,13 +17,15 @@ from kddn.cli._libraries import optional
 from kddn.cli._options import POSITIVE, Several
 from kddn.cli._research import named_paths
 
+_SIZES = Number(gte=0.001, lte=500)
+
 SIZES = (0.3, 2.0, 12.0, 48.0)
 """Megapixels."""
 
 
 def bench(
     *,
-    size: Annotated[list[float] | None, Parameter(negative=()), POSITIVE] = None,
+    size: Annotated[list[float] | None, Parameter(negative=(), validator=_SIZES)] = None,
     model: Several = None,
     engine: Several = None,
     weights: Several = None,

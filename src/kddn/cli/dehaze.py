@@ -79,7 +79,8 @@ def dehaze(
             until the command is interrupted.
         strength: How much of the haze to remove, from 0 (none) over 1 (what is found) to 1.5.
         working_size: Longest side, in pixels, to estimate haze at; the model's own by default.
-        full_resolution: Run the network on all pixels rather than on a small copy: slow.
+        full_resolution: Run the network on the picture's own size rather than on a small copy, on
+            up to 2,048 pixels of length if its output is a map: slow.
         max_pixels: How many pixels a picture may have: a guard against files that claim more than
             there is memory for.
         model: A model's name, as `kddn models` lists them, or an .onnx file.
@@ -115,7 +116,7 @@ def dehaze(
     total: int | None = None
     work: Iterable[Job | None]
     if watch is not None:
-        work = watching.watch(watch, destination, recursive=recursive)
+        work = watching.watch(watch, destination, recursive=recursive, max_pixels=max_pixels)
     else:
         work = planned = destination.jobs(
             find(pictures or [], destination, recursive=recursive, listed=listed)
@@ -143,11 +144,14 @@ def dehaze(
                 _note(log, row)
             say.row(row)
             failed += row.status == "failed"
-            if compare and row.status == "done" and not is_video(job.source):
-                compared = say.compared(
-                    job, suffix, overwrite=overwrite or job.again, max_pixels=max_pixels
+            if compare and row.status != "failed" and not is_video(job.source):
+                failed += not say.compared(
+                    job,
+                    suffix,
+                    overwrite=overwrite or job.again,
+                    missing_alone=row.status == "skipped",
+                    max_pixels=max_pixels,
                 )
-                failed += not compared
     if failed:
         sys.exit(1)
 
@@ -194,13 +198,18 @@ class _Say:
 
     def error(self, text: str) -> None:
         """Tell what went wrong."""
-        self.console.print(f"kddn: {as_flags(text)}", style="red", markup=False, soft_wrap=True)
+        text = f"kddn: {as_flags(text)}"
+        self.console.print(text, style="red", markup=False, emoji=False, soft_wrap=True)
 
-    def compared(self, job: Job, suffix: str, *, overwrite: bool, max_pixels: int) -> bool:
+    def compared(
+        self, job: Job, suffix: str, *, overwrite: bool, missing_alone: bool, max_pixels: int
+    ) -> bool:
         """Write before and after side by side; whether that went well."""
         from kddn.io.compare import write_comparison
 
         path = job.output.with_stem(job.output.stem.removesuffix(suffix) + COMPARED)
+        if missing_alone and path.exists():
+            return True
         try:
             write_comparison(
                 job.source, job.output, path, overwrite=overwrite, max_pixels=max_pixels

@@ -1,8 +1,9 @@
 """`kddn evaluate`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from kddn.cli._options import Several
+from kddn.cli._options import AT_LEAST_ONE, Several
 from kddn.cli._research import named_paths, research
 from kddn.inference.models import DEFAULT
 
@@ -17,7 +18,7 @@ def evaluate(
     vgg: Path | None = None,
     output: Path | None = None,
     beside: Path | None = None,
-    images: int | None = None,
+    images: Annotated[int | None, AT_LEAST_ONE] = None,
     full_resolution: bool = True,
     device: str = "auto",
 ) -> None:

@@ -1,8 +1,9 @@
 """`kddn export`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from kddn.cli._options import Flag
+from kddn.cli._options import AT_LEAST_ONE, Flag
 from kddn.cli._research import research
 
 
@@ -11,7 +12,7 @@ def export(
     output: Path,
     /,
     *,
-    working_size: int,
+    working_size: Annotated[int, AT_LEAST_ONE],
     summary: str,
     trained_on: str = "",
     licence: str = "",

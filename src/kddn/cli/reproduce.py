@@ -1,9 +1,9 @@
 """`kddn reproduce`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from kddn.cli._options import Several
+from kddn.cli._options import AT_LEAST_ONE, Several
 from kddn.cli._research import named_paths, research
 
 
@@ -31,7 +31,7 @@ def reproduce(
     logs: Several = None,
     against: Literal["step", "minutes"] = "step",
     output: Path | None = None,
-    seeds: int = 1,
+    seeds: Annotated[int, AT_LEAST_ONE] = 1,
     network: str = "paper",
     budget: float = 1.0,
     config: Several = None,
@@ -39,8 +39,8 @@ def reproduce(
     mid_teacher: Path | None = None,
     vgg: Path | None = None,
     scale: float = 1.0,
-    scenes: int = 50,
-    images: int | None = None,
+    scenes: Annotated[int, AT_LEAST_ONE] = 50,
+    images: Annotated[int | None, AT_LEAST_ONE] = None,
     image: Several = None,
 ) -> None:
     """Make one of the paper's tables or figures again.
@@ -71,7 +71,7 @@ def reproduce(
         teacher: Weights of the teacher; without, it is trained first.
         mid_teacher: Weights of Table 2's teacher of about 33 dB; without, it is trained first.
         vgg: torchvision's VGG19 file, or VGG16, for the rows with the perceptual loss.
-        scale: Size of the validation images to measure on; 1 is the original.
+        scale: For Tables 1 and 2, size of the validation images to measure on; 1 is the original.
         scenes: For Tables 1 and 2, how many of the 50 validation scenes to use, ten images each.
         images: For Tables 3 and 4 and figures, how many images of each data set to use.
         image: For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.

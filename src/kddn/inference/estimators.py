@@ -130,24 +130,29 @@ class OnnxNetwork:
         # given back after it.
         self._run_options = onnxruntime.RunOptions()
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model.read(),
-                options,
-                providers=[PROVIDERS[chosen]],
-                enable_fallback=chosen != "cpu",  # it would print, where a picture may go
-            )
-        except ModelError:
-            raise
-        except Exception as error:  # ONNX Runtime's own errors share no base class
-            raise ModelError(f"{model.path} cannot be run on {chosen}: {error}") from error
-        if PROVIDERS[chosen] not in self._session.get_providers():  # it fell back to the CPU
-            if device != "auto":
+        content = model.read()
+
+        def begin(device: str) -> Any:
+            # Its own way of falling back prints, where a picture may go, and is never undone.
+            given = {"providers": [PROVIDERS[device]], "enable_fallback": False}
+            try:
+                session = onnxruntime.InferenceSession(content, options, **given)
+            except Exception as error:  # ONNX Runtime's own errors share no base class
+                raise ModelError(f"{model.path} cannot be run on {device}: {error}") from error
+            if PROVIDERS[device] not in session.get_providers():  # it could not be loaded
                 raise ModelError(
                     f"device {device!r} could not be started; see ONNX Runtime's requirements for "
                     f"{PROVIDERS[device]}, or use device 'cpu'"
                 )
+            return session
+
+        try:
+            self._session = begin(chosen)
+        except ModelError:
+            if device != "auto" or chosen == "cpu":
+                raise
             chosen = "cpu"
+            self._session = begin(chosen)
         self.device = chosen
         """Where it runs."""
         # A GPU does one picture after the other anyway; waiting there would take its memory.

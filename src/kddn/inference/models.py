@@ -104,10 +104,13 @@ def _read_card(card: Path) -> Model:
                 f"{card} says that the network's output is {fields['output']!r}, which is none of "
                 f"{', '.join(get_args(Output))}; export the model again with `kddn export`"
             )
+        working_size = int(fields["working_size"])
+        if working_size < 1:
+            raise ValueError(f"working_size {working_size}")
         return Model(
             name=card.stem,
             summary=fields["summary"],
-            working_size=int(fields["working_size"]),
+            working_size=working_size,
             path=card.with_suffix(".onnx"),
             sha256=fields["sha256"],
             output=fields["output"],

@@ -75,8 +75,10 @@ def export(
         overwrite: Whether existing files may be replaced.
 
     Raises:
-        ModelError: If the weights cannot be read, or a file exists already.
+        ModelError: If the weights cannot be read, a file exists already, or the size is none.
     """
+    if working_size < 1:
+        raise ModelError(f"`working_size` must be 1 or more, not {working_size}")
     if output.suffix != ".onnx":
         raise ModelError(f"{output}: the model's name must end in .onnx")
     card = output.with_suffix(".json")

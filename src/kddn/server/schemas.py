@@ -37,7 +37,9 @@ class How(WhichModel):
         description="How much of the haze to remove: 0 none, 1 what is found, 1.5 beyond",
     )
     full_resolution: bool = Field(
-        False, description="Run the network on all pixels rather than on a small copy: slow"
+        False,
+        description="Run the network on the picture's own size rather than on a small copy, on up "
+        "to 2,048 pixels of length if its output is a map: slow",
     )
     format: Ending | None = Field(None, description="Another format than the picture's")
 

@@ -43,6 +43,10 @@ _APPLES = ("mp4", "mov", "3gp")
 """Containers whose HEVC Apple's players take only with a tag of its own."""
 
 
+_REORDERED = 10
+"""Seconds by which a frame can be shown later than it is decoded, at most."""
+
+
 @dataclass
 class VideoResult:
     """A video that was written."""
@@ -156,6 +160,8 @@ class _Video:
         self.others = Others(video, result)
         self.last: NDArray[Any] | None = None
         """The last clear frame."""
+        self.shown: int | None = None
+        """The time of the last frame that was encoded."""
         self.broken: list[int] = []
         """Times of frames that could not be decoded and are not yet made up for."""
 
@@ -163,7 +169,11 @@ class _Video:
         """Do the whole video."""
         done = VideoResult(output)
         for stream in self.video.streams:
-            if stream is not self.pictures:
+            if stream is self.pictures:
+                continue
+            if stream.type == "video" and not _is_cover(stream):
+                self.others.lost.append("a further video stream")
+            else:
                 self.others.add(stream)
         wanted = [self.pictures, *(self.video.streams[index] for index in self.others.copies)]
         waiting: list[Packet[Any]] = []
@@ -199,6 +209,10 @@ class _Video:
     def _decode(self, packet: "Packet[Any]") -> Iterator["VideoFrame"]:
         import av
 
+        if packet.pts is not None and packet.dts is not None:
+            ahead = (packet.pts - packet.dts) * self.tick
+            if not 0 <= ahead <= _REORDERED:  # damaged: all frames after it would come too late
+                packet.pts = packet.dts
         try:
             yield from self.decoder.decode(packet if packet.size else None)
         except av.error.FFmpegError:
@@ -234,9 +248,13 @@ class _Video:
         due = sorted(broken for broken in self.broken if pts is None or broken < pts)
         self.broken = [broken for broken in self.broken if broken not in due]
         for broken in due:
-            done.held.append(float(broken * self.tick))
             if self.encoder is not None:
+                done.held.append(float(broken * self.tick))
                 self._encode(broken, 0, done)
+            else:
+                done.lost += (
+                    f"a broken frame at its beginning ({float(broken * self.tick):.2f} s)",
+                )
 
     def _clear(self, frame: "VideoFrame") -> NDArray[Any]:
         """The frame's pixels without haze, upright: RGB, or RGBA where it has transparency."""
@@ -288,6 +306,9 @@ class _Video:
 
         assert self.last is not None
         assert self.encoder is not None
+        if self.shown is not None and pts <= self.shown:
+            return  # of a broken frame that was made up for twice, by FFmpeg too
+        self.shown = pts
         formats = {3: ("rgb24", "rgb48le"), 4: ("rgba", "rgba64le")}[self.last.shape[2]]
         rgb = VideoFrame.from_ndarray(self.last, format=formats[self.last.dtype == np.uint16])
         frame = rgb.reformat(

@@ -90,6 +90,9 @@ _UNTRUE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "rotate", "alpha_mode
 _JUMP = 10
 """Seconds by which times must leap for a stream to be two that were joined."""
 
+_BACK = 0.1
+"""Seconds by which they must go back for that."""
+
 
 def address(path: Path) -> str:
     """What FFmpeg takes for this very file: of `12:30.mp4`, it would ask the protocol 12."""
@@ -380,7 +383,8 @@ def _codec(stream: "Stream") -> str:
 def continuous(packets: "Iterator[Packet[Any]]", container: str) -> "Iterator[Packet[Any]]":
     """Packets whose times go on where those of joined streams jump.
 
-    As ffmpeg does for the containers that may be joined at any place, for all streams together.
+    As ffmpeg does for the containers that may be joined at any place, for all streams together, by
+    pictures and sound: subtitles have gaps.
     """
     if container not in ("mpegts", "mpeg"):
         yield from packets
@@ -392,8 +396,10 @@ def continuous(packets: "Iterator[Packet[Any]]", container: str) -> "Iterator[Pa
             yield packet
             continue
         now = packet.dts * packet.time_base + offset
-        before = latest.get(packet.stream.index)
-        if before is not None and abs(now - before) > _JUMP:
+        before = now
+        if packet.stream.type in ("audio", "video"):
+            before = latest.get(packet.stream.index, now)
+        if not before - _BACK <= now <= before + _JUMP:
             offset += before - now
             now = before
         ticks = round(offset / packet.time_base)
