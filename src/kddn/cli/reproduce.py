@@ -51,10 +51,11 @@ def reproduce(
 
     Args:
         what: Which table or figure.
-        root: Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2 to
-            measure on.
-        data: For Tables 3 and 4 and figures, a data set, as `sots-indoor=FOLDER`; may be given
-            several times. `nyu` can stand in for sots-indoor. Table 4 also trains on `o-haze`.
+        root: Folder of NYU Depth V2's labelled pairs, to train on, and for Tables 1 and 2, unless
+            `data` is given, to measure on.
+        data: A data set, as `sots-indoor=FOLDER`; for Tables 3 and 4 and figures, may be given
+            several times. `nyu` can stand in for sots-indoor, and does in Tables 1 and 2 where no
+            other is given. Table 4 also trains on `o-haze`.
         weights: For Tables 3 and 4, a system that is trained already, as `gfn=FILE`; for Figure 1,
             `with=FILE`, `without=FILE` and `teacher=FILE`; for Figure 8, `student=FILE`.
         model: For Figures 4, 7, 9 and 10, a system to compare, as `kddn evaluate` takes it; may be
@@ -80,8 +81,9 @@ def reproduce(
     output = output or Path("runs/reproduced", what if what.startswith("table") else "figures")
     if what.startswith("figure"):
         curves: dict[str, list[Path]] = {}
-        for name, _, path in (entry.partition("=") for entry in logs or []):
-            curves.setdefault(name, []).append(Path(path))
+        for entry in logs or []:
+            [(name, path)] = named_paths([entry]).items()
+            curves.setdefault(name, []).append(path)
         figures = research("paper.figures")
         material = figures.Material(
             data=folders,
@@ -110,4 +112,4 @@ def reproduce(
     if what in ("table3", "table4"):
         research("paper.systems").reproduce_systems(what, runs, folders, files, images=images)
     else:
-        research("paper.ablations").reproduce(what, runs, scale=scale, scenes=scenes)
+        research("paper.ablations").reproduce(what, runs, folders, scale=scale, scenes=scenes)

@@ -1,5 +1,6 @@
 """Data sets in their original layouts, whole and damaged."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from PIL import Image
 
 from kddn.cli import app
 from kddn.errors import DataError
+from kddn.research.data import load_nyu
 from kddn.research.data.sets import DATA_SETS, find_data_set
+from kddn.research.data.sets.data_set import ANY_PICTURE
 
 ROOM, BORDERED, LARGE, ANY = (620, 460), (640, 480), (1600, 1200), (72, 48)
 
@@ -100,6 +103,55 @@ def test_each_set_names_all_that_is_missing(tmp_path):
     problems = check("sots-indoor", make(tmp_path / "sots", "sots-indoor"))
     assert len(problems) == 498 + 49  # hazy images and clean ones
     assert any(p.text.startswith("haze 2 of scene 1400") for p in problems)
+
+
+@pytest.mark.parametrize("name", sorted(DATA_SETS.keys() - {"graphics"}))
+def test_a_sets_example_is_called_as_its_files_are(name):
+    found = DATA_SETS[name]
+    kinds = [names for names in (found.hazy, found.clean, found.transmission) if names is not None]
+    named = [word for word in re.split(r",? or |, ", found.example) if "." in word]
+    assert named or found.hazy == ANY_PICTURE
+    for word in named:
+        assert any(names.match(Path(word)) for names in kinds), word
+
+
+def test_names_that_begin_as_cameras_name_them_are_pairs(tmp_path):
+    for folder in ("hazy", "clear"):
+        (tmp_path / folder).mkdir()
+        for number in (1, 2):
+            Image.new("RGB", ANY).save(tmp_path / folder / f"_DSC000{number}.jpg")
+    found = DATA_SETS["pairs"].find(tmp_path)
+    assert [(each.hazy.name, each.clean.name) for each in found] == [
+        (f"_DSC000{number}.jpg",) * 2 for number in (1, 2)
+    ]
+
+
+def test_what_is_there_twice_or_too_much_is_told(tmp_path, monkeypatch):
+    root = make(tmp_path / "pairs", "pairs")
+    (root / "gt").mkdir()
+    Image.new("RGB", ANY).save(root / "gt/house.png")
+    (problem,) = check("pairs", root)
+    assert problem.kind == "extra"
+    assert problem.text.startswith(f"{root}/gt/house.png: another clean image has this name")
+    monkeypatch.setitem(DATA_SETS, "rtts", replace(DATA_SETS["rtts"], count=1))
+    root = make(tmp_path / "rtts", "rtts")
+    Image.new("RGB", ANY).save(root / "JPEGImages/AM_Bing_212.png")
+    (problem,) = check("rtts", root)
+    assert (problem.kind, problem.text) == ("extra", "1 hazy images beside 1")
+
+
+def test_all_of_nyu_may_be_there(tmp_path):
+    for folder, ending in (("rgb", "jpg"), ("depth", "png")):
+        (tmp_path / folder).mkdir()
+        for number in (0, 1398, 1399, 1448):
+            picture = Image.new("L" if folder == "depth" else "RGB", BORDERED, 90)
+            picture.save(tmp_path / folder / f"{number}.{ending}")
+    assert {problem.kind for problem in check("nyu", tmp_path)} == {"missing"}
+    Image.new("I;16", BORDERED, 2000).save(tmp_path / "depth/0.png")
+    (problem,) = [each for each in check("nyu", tmp_path) if each.kind == "unreadable"]
+    assert "more than 8 bits a pixel, which would all become white" in problem.text
+    with pytest.raises(DataError, match=r"depth/0.png has more than 8 bits"):
+        load_nyu(tmp_path, [1])
 
 
 @pytest.fixture

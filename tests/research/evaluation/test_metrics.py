@@ -120,6 +120,12 @@ def test_perceptual_distance_grows_with_blur():
         none, some, more = (
             perceptual_distance(torch.as_tensor(x), truth, vgg) for x in (truth.numpy(), *blurred)
         )
+        features = [[f.numpy() for f in vgg(torch.as_tensor(x))] for x in (blurred[1], truth)]
     assert none.tolist() == [0, 0]
     assert (more > some).all()
     assert (some > 0).all()
+    expected = np.zeros(2)
+    for x, y in zip(*features, strict=True):  # by hand: of length 1 at each place
+        x, y = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (x, y))
+        expected += ((x - y) ** 2).sum(1).mean((1, 2))
+    np.testing.assert_allclose(more, expected, rtol=1e-3)

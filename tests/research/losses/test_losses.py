@@ -58,6 +58,15 @@ def test_losses_that_are_not_the_papers_count_by_their_weights():
     torch.testing.assert_close(terms, expected)
 
 
+def test_a_vgg19_that_ends_with_what_is_used_is_one(tmp_path):
+    path, state = vgg_files(tmp_path, 19)
+    torch.save({name: value for name, value in state.items() if "34" not in name}, path)
+    assert (
+        load_vgg(path).state_dict().keys()
+        == load_vgg(vgg_files(tmp_path, 19)[0]).state_dict().keys()
+    )
+
+
 def test_perceptual_sums_the_layers_means():
     truth = [torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 2, 2)]
     prediction = [torch.full((1, 2, 4, 4), 0.5), torch.full((1, 3, 2, 2), -2.0)]

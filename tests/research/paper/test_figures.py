@@ -222,3 +222,21 @@ def test_what_a_figure_lacks_is_named(nyu, files, tmp_path):
     weights = {"student": files / "aod.safetensors"}
     with pytest.raises(ModelError, match="whose blocks have a spatial weight"):
         reproduce_figure("figure8", Material(data={"nyu": nyu}, weights=weights), tmp_path)
+
+
+def test_seeds_of_different_length_have_their_mean_where_both_ran(tmp_path):
+    for name, points in (("long", {1: 20, 10: 30}), ("short", {1: 20, 2: 21, 4: 23})):
+        rows = [f"{step},{psnr}" for step, psnr in points.items()]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["step,psnr", *rows]))
+    logs = [tmp_path / "long.csv", tmp_path / "short.csv"]
+    for order in (logs, logs[::-1]):
+        (line,) = draw(Material(logs={"L1": order})).axes[0].lines
+        np.testing.assert_array_equal(line.get_xdata(), [1, 2, 4])
+        expected = [20, (20 + 10 / 9 + 21) / 2, (20 + 30 / 9 + 23) / 2]
+        np.testing.assert_allclose(line.get_ydata(), expected)
+
+
+def test_what_is_no_log_is_named(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"step,psnr\n1,\xff\xfe")
+    with pytest.raises(DataError, match=r"log.csv cannot be read as a log"):
+        read_curve(tmp_path / "log.csv")

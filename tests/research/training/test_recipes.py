@@ -8,10 +8,12 @@ import pytest
 import torch
 import yaml
 from lightning import seed_everything
+from PIL import Image
 from safetensors.torch import load_file
 
 from helpers import tiny, vgg_files
 from kddn.errors import DataError, KddnError, ModelError
+from kddn.research.data.batches import part_of
 from kddn.research.nets import Student, StudentConfig, Teacher, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
@@ -136,6 +138,38 @@ def test_a_budget_shortens_every_epoch(nyu, tmp_path):
         assert [line["loss"] != "" for line in csv.DictReader(file)].count(True) == 2
 
 
+def test_a_budget_shortens_what_is_less_than_an_epoch_too(nyu, tmp_path, caplog):
+    for folder in ("hazy", "clear"):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+        for index in range(10):
+            picture = Image.new("RGB", (40, 32), (200, 90 + index, 80))
+            picture.save(tmp_path / "pairs" / folder / f"{index}.png")
+    options = [option for option in tiny(nyu, tmp_path) if "--data.root" not in option]
+    options[options.index("--trainer.max_steps=2")] = "--trainer.max_epochs=1"
+    options += [f"--data.pairs={tmp_path / 'pairs'}", "--data.epoch_length=1748"]
+    weights = train("student", ["--budget=0.5", *options])
+    with (weights.parent / "metrics.csv").open() as file:
+        assert [line["loss"] != "" for line in csv.DictReader(file)].count(True) == 4
+    assert "the least is one" not in caplog.text
+    assert part_of(4, 0.1) == 1
+    assert "an epoch has 4 batches: the least is one, not 0.1 of them" in caplog.text
+
+
+@pytest.mark.parametrize("words", [["-c", "table1/l1"], ["--conf=table1/l1"]])
+def test_other_spellings_of_config_follow_bases_too(words):
+    assert find_recipes(words) == find_recipes(["--config", "table1/l1"])
+
+
+def test_a_base_among_the_options_is_refused():
+    with pytest.raises(KddnError, match="--base is for recipes; give --config once for each"):
+        find_recipes(["--base", "student"])
+
+
+def test_one_callback_alone_is_understood(nyu, tmp_path):
+    averaging = "--trainer.callbacks=lightning.pytorch.callbacks.EMAWeightAveraging"
+    assert train("student", [*tiny(nyu, tmp_path), averaging]).is_file()
+
+
 def test_names_become_files_behind_what_they_change():
     found = find_recipes(["--config", "table1/l1", "--config=teacher", "--a", "b"])
     assert [word.rsplit("recipes/", 1)[-1] for word in found] == [
@@ -222,6 +256,15 @@ def test_a_recipe_in_a_folder_needs_no_folder_in_its_name():
 def test_what_is_wrong_is_named_before_training(nyu, tmp_path, option, cause):
     with pytest.raises(ModelError, match=cause):
         train("student", [*tiny(nyu, tmp_path), option])
+    assert not list(tmp_path.rglob("teacher/*"))  # nor was a teacher trained
+
+
+def test_data_without_transmission_is_told_before_a_teacher_is_trained(nyu, tmp_path):
+    options = [option for option in tiny(nyu, tmp_path) if "--data.root" not in option]
+    losses = "--model.losses={imitation: 1.0, density: transmission}"
+    with pytest.raises(ModelError, match="needs transmission maps"):
+        train("student", [*options, losses, f"--data.pairs={nyu}"])
+    assert not list(tmp_path.rglob("teacher/*"))
 
 
 def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):

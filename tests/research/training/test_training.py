@@ -1,6 +1,7 @@
 """Training: the schedule, runs that learn, and runs that go on after a stop."""
 
 import csv
+import json
 import math
 import os
 from unittest.mock import patch
@@ -9,6 +10,8 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
 
 from helpers import Bad
 from kddn.errors import KddnError, ModelError
@@ -184,6 +187,73 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
     with pytest.raises(ModelError, match=r"bad.ckpt is no checkpoint to go on from"):
         train("student", options(nyu, tmp_path, 7, f"--resume={tmp_path / 'bad.ckpt'}"))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("weights.safetensors", "is no checkpoint to go on from"),
+        ("empty.ckpt", "is no checkpoint to go on from"),
+        ("cut.ckpt", "is no checkpoint to go on from"),
+        ("theirs.ckpt", "it has no optimizer_states"),
+        ("last.ckpt", "holds a .* the run asks for a .*go on with the recipe"),
+    ],
+)
+def test_a_run_is_left_alone_by_what_it_cannot_go_on_from(nyu, tmp_path, name, cause):
+    run = tmp_path / "run"
+    train("student", options(nyu, run, 1))
+    (last,) = run.rglob("last.ckpt")
+    (run / "empty.ckpt").touch()
+    (run / "cut.ckpt").write_bytes(last.read_bytes()[:5000])
+    torch.save({"state_dict": {}}, run / "theirs.ckpt")
+    (given,) = run.rglob(name)
+    kept = {path: path.read_bytes() for path in (run / "config.yaml", run / "metrics.csv")}
+    more = ["--model.network=small"] if name == "last.ckpt" else []
+    with pytest.raises(ModelError, match=cause):
+        train("student", options(nyu, run, 2, f"--resume={given}", *more))
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_a_folders_last_checkpoint_is_its_last_runs(nyu, tmp_path):
+    for seed in (1, 2):
+        weights = train("student", options(nyu, tmp_path, 1, f"--seed_everything={seed}"))
+    (last,) = tmp_path.rglob("last*.safetensors")
+    torch.testing.assert_close(load_network(last).state_dict(), load_network(weights).state_dict())
+
+
+def test_networks_with_batch_norms_are_averaged_and_loaded(nyu, tmp_path):
+    given = options(nyu, tmp_path, 3)
+    averaging = [given.index(word) for word in given if "EMAWeightAveraging" in word]
+    del given[averaging[0] : averaging[0] + 2]
+    network = {"class_path": "test_training.Normed"}
+    more = [
+        f"--model.network={json.dumps(network)}",
+        "--trainer.callbacks+=kddn.research.training.callbacks.RampedAveraging",
+    ]
+    train("student", [*given, *more])
+    state = load_file(next(tmp_path.rglob("last.safetensors")))
+    assert state["1.num_batches_tracked"] == 3
+
+
+class Normed(nn.Sequential):
+    """A network of one's own with a count that is no number to average."""
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+
+
+@pytest.mark.filterwarnings("ignore:.*treespec")
+def test_a_teacher_that_is_not_good_enough_is_told(nyu, tmp_path):
+    with pytest.warns(UserWarning, match=r"below the 90 dB that were to be enough"):
+        train("teacher", options(nyu, tmp_path, -1, "--trainer.max_epochs=1", "--model.enough=90"))
+
+
+def test_an_average_over_cycles_goes_on_with_its_count(nyu, tmp_path):
+    averaging = CycleAveraging()
+    averaging.count = 7
+    other = CycleAveraging()
+    other.load_state_dict(averaging.state_dict())
+    assert other.count == 7
 
 
 def test_a_finished_run_that_is_resumed_keeps_its_average(nyu, tmp_path):

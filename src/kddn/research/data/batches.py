@@ -1,5 +1,6 @@
 """How training batches are drawn: by their number, cropped, scaled, turned."""
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kddn.research.data.pair import Pair
+
+_log = logging.getLogger(__name__)
 
 Window = tuple[slice, slice]
 """Rows and columns of an image."""
@@ -22,7 +25,8 @@ class BatchConfig:
     size: int = 8
     """Images a batch."""
     crop: int = 256
-    """Longest side of what the network sees, in pixels, within one; smaller images stay whole."""
+    """Longest side of what the network sees, in pixels, within one or half a multiple; smaller
+    images stay whole."""
     scales: tuple[float, float] = (1.0, 1.0)
     """Range that each batch's scale is drawn from, log-uniformly; 1 is the original size."""
     multiple: int = 1
@@ -114,6 +118,14 @@ class Mixed(Batches):
         # No batch has a number below 0, so what a source draws does not follow from the choice.
         chosen = torch.multinomial(self.weights, 1, generator=self.generator(-1 - number))
         return self.sources[int(chosen)].batch(number)
+
+
+def part_of(length: int, fraction: float) -> int:
+    """A fraction of an epoch's batches, at least one; a word where that is a good deal more."""
+    part = max(1, round(length * fraction))
+    if part > 1.5 * length * fraction:
+        _log.warning("an epoch has %d batches: the least is one, not %g of them", length, fraction)
+    return part
 
 
 def draw_windows(

@@ -52,8 +52,9 @@ class HazeConfig:
     """By how much the scenes' own tone and colours vary, targets too: the largest logarithm of an
     exponent, and twice the largest of each channel's gain."""
     uneven: float = 0.0
-    """How much darker the airlight gets over an image, by the sun, the time of day and what shades
-    the air: the largest logarithm of the brightest over the darkest."""
+    """How much darker the airlight gets over an image, by the sun and by what shades the air: the
+    largest logarithm of the brightest over the darkest. That is green's; of red and blue, one has
+    up to 1.6 times as much and the other less."""
     aerial: float = 0.0
     """Fraction of images with a sky whose haze has the sky's colour, and lies before it: the sky
     itself stays as it is."""

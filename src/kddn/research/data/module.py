@@ -9,7 +9,7 @@ import torch
 from lightning import LightningDataModule
 
 from kddn.errors import DataError
-from kddn.research.data.batches import BatchConfig, Batches, Mixed, resize
+from kddn.research.data.batches import BatchConfig, Batches, Mixed, part_of, resize
 from kddn.research.data.graphics import Graphics, GraphicsConfig
 from kddn.research.data.hazing import HazeConfig
 from kddn.research.data.pair import Pair
@@ -77,6 +77,7 @@ class HazeData(LightningDataModule):
         pairs: Folder of pairs of one's own (`hazy/`, `clear/`): trains on four fifths of their
             scenes alone, and validates on every fifth.
         epoch_length: Batches an epoch. 1748 batches of 8 are one pass over ITS's 13,990 images.
+        fraction: Of each epoch's batches to train on, in (0, 1], but at least one.
         validation_scales: Sizes to validate at, each a figure of its own in the log.
         workers: Processes that read ITS's files.
         train_scenes: How many of NYU's 1,349 training scenes to use, from the first.
@@ -96,6 +97,7 @@ class HazeData(LightningDataModule):
         ohaze: Path | None = None,
         pairs: Path | None = None,
         epoch_length: int = 1748,
+        fraction: float = 1.0,
         validation_scales: Sequence[float] = (1.0,),
         workers: int = 2,
         train_scenes: int = len(TRAIN),
@@ -124,7 +126,12 @@ class HazeData(LightningDataModule):
         self.its = its
         self.ohaze = ohaze
         self.pairs = pairs
-        self.epoch_length = epoch_length
+        if not 0 < fraction <= 1:
+            raise DataError(f"data.fraction must lie in (0, 1], not {fraction}")
+        if min(train_scenes, validation_scenes) < 1:
+            raise DataError("data.train_scenes and data.validation_scenes must be 1 or more")
+        self.epoch_length = epoch_length if fixed else part_of(epoch_length, fraction)
+        self.fraction = fraction
         self.validation_scales = tuple(validation_scales)
         self.workers = workers
         self.train_ids = TRAIN[:train_scenes]
@@ -222,7 +229,12 @@ class HazeData(LightningDataModule):
 
     def _fixed(self, files: Sequence[PairFiles], *, workers: int) -> FixedPairs:
         return FixedPairs(
-            files, self.batch, seed=self.seed, length=self.epoch_length, workers=workers
+            files,
+            self.batch,
+            seed=self.seed,
+            length=self.epoch_length,
+            fraction=self.fraction,
+            workers=workers,
         )
 
     def _validation(self, device: torch.device) -> Callable[[float], Pairs]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from kddn.errors import DataError
-from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows
+from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows, part_of
 from kddn.research.data.pair import Pair
 from kddn.research.data.pixels import check_picture, read_pixels
 
@@ -72,7 +72,7 @@ def read_parts(files: PairFiles) -> Tensor:
         if part.shape[1:] != hazy.shape[1:]:
             raise DataError(
                 f"{files.hazy} is {hazy.shape[2]}x{hazy.shape[1]}, but {path} is "
-                f"{part.shape[2]}x{part.shape[1]}; fetch the data set again"
+                f"{part.shape[2]}x{part.shape[1]}; both must show the same, pixel by pixel"
             )
     if files.transmission is None and files.airlight is not None:
         light, seen = clean / 255 - files.airlight, hazy / 255 - files.airlight
@@ -97,6 +97,7 @@ class FixedPairs(Batches):
         seed: See `Batches`.
         length: Batches an epoch at most, on each device. No image comes twice until all have come
             that fill a batch.
+        fraction: Of those batches to have.
         workers: Processes that read files ahead; with 0, all images are read into memory at once.
 
     Raises:
@@ -110,6 +111,7 @@ class FixedPairs(Batches):
         *,
         seed: int,
         length: int,
+        fraction: float = 1.0,
         workers: int,
     ) -> None:
         if len(files) < config.size:
@@ -119,6 +121,7 @@ class FixedPairs(Batches):
             )
         self.files = files
         self.workers = workers
+        self.fraction = fraction
         self.batches_in_all = len(files) // config.size
         super().__init__(config, seed=seed, length=length)
         with ThreadPoolExecutor() as threads:
@@ -127,7 +130,7 @@ class FixedPairs(Batches):
                 list(threads.map(PairFiles.check, files))
 
     def __len__(self) -> int:
-        return min(self.length, self.batches_in_all // self.devices)
+        return part_of(min(self.length, self.batches_in_all // self.devices), self.fraction)
 
     def share(self, device_number: int, devices: int) -> None:
         """Draw one device's part of each epoch, so that no image comes twice in it."""

@@ -43,6 +43,7 @@ def read_pixels(path: Path, mode: str) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
+            _check_bits(path, image)
             return np.array(ImageOps.exif_transpose(image).convert(mode))
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
@@ -56,9 +57,19 @@ def check_picture(path: Path) -> None:
     """
     try:
         with Image.open(path) as image:
+            _check_bits(path, image)
             image.verify() if image.format == "PNG" else image.load()
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
+
+
+def _check_bits(path: Path, image: Image.Image) -> None:
+    """See that a gray picture has 8 bits, of which alone PIL makes others without clipping."""
+    if image.mode.startswith("I") or image.mode == "F":
+        raise DataError(
+            f"{path} has more than 8 bits a pixel, which would all become white; write it again "
+            "with 8, its brightest as 255"
+        )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 
 from kddn import Dehazer
 from kddn.errors import KddnError, ModelError
@@ -90,7 +90,8 @@ def evaluate(
     found = score(systems, seen, protocols, more)
     earlier = None if beside is None else reports.Earlier(beside)
     if earlier is not None:
-        kept = list(earlier.rows(data, systems, ["psnr", "ssim", *more]))
+        earlier.check_names(models)
+        kept = list(earlier.rows(data, systems, protocols, ["psnr", "ssim", *more]))
         found = chain(kept, earlier.checked(found))
     results = list(found if output is None else reports.written(found, output))
     if earlier is not None:
@@ -105,6 +106,7 @@ def evaluate(
             (output / "summary.md").write_text(reports.markdown(summaries))
         if unreferenced:
             (output / "no-reference.md").write_text(reports.no_reference_markdown(unreferenced))
+        reports.remove_others(output, scored=bool(scores), looked_at=bool(unreferenced))
         reports.write_record(output / "evaluation.json", models, checksums, earlier)
     return summaries
 
@@ -155,7 +157,13 @@ def network_system(weights: Path, device: str = "auto") -> System:
     if device not in ("auto", "cpu", *["cuda"] * cuda):
         raise ModelError(f"PyTorch has no device {device!r} here; use auto{' or cuda' * cuda}")
     place = torch.device("cuda" if cuda and device != "cpu" else "cpu")
-    network = load_network(weights).to(place)
+    return system_of(load_network(weights), place)
+
+
+def system_of(network: nn.Module, place: torch.device | None = None) -> System:
+    """A network in PyTorch, on a device; the CPU by default."""
+    place = place or torch.device("cpu")
+    network = network.eval().to(place)
 
     def dehaze(hazy: Tensor) -> Tensor:
         with torch.inference_mode():

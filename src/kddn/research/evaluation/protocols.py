@@ -49,18 +49,15 @@ class Protocol:
     """Whether SSIM is of smaller images."""
     finish: Callable[[Tensor], Tensor] = _clamp
     """What is done to a prediction before it is judged by either figure."""
-    psnr_of: Callable[[Tensor], Tensor] | None = None
-    """The same for PSNR, if it differs."""
     multiple: int = 1
     """What the input's sides are first resized to be multiples of; the output is resized back."""
 
     def measure(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """PSNR in dB and SSIM, one an image."""
         finished = self.finish(prediction)
-        sharp = finished if self.psnr_of is None else self.psnr_of(prediction)
         if not self.shrinks:
-            return psnr(sharp, target), ssim(finished, target, self.window)
-        return psnr(sharp, target), ssim(_shrink(finished), _shrink(target), self.window)
+            return psnr(finished, target), ssim(finished, target, self.window)
+        return psnr(finished, target), ssim(_shrink(finished), _shrink(target), self.window)
 
     def takes(self, hazy: Tensor) -> bool:
         """Whether systems get this input as it is."""
@@ -96,9 +93,9 @@ PROTOCOLS = {
         ),
         Protocol(
             name="grid",
-            summary="GridDehazeNet: PSNR of what is not clamped; SSIM 7x7 uniform",
+            summary="GridDehazeNet: not clamped; SSIM 7x7 uniform",
             window=UNIFORM,
-            psnr_of=lambda x: x,
+            finish=lambda prediction: prediction,
         ),
         Protocol(
             name="dehazeformer",

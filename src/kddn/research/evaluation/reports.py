@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich import print as show
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kddn import records, tables
@@ -35,39 +36,38 @@ LABELS = {
 def print_tables(summaries: Sequence[Summary], unreferenced: Sequence[NoReference]) -> None:
     """Print what was measured against the target, and what can be said without it."""
     if summaries:
-        show(_table(summaries))
+        show(_table(_cells(summaries)))
     if unreferenced:
-        show(_no_reference_table(unreferenced))
+        show(_table(_no_reference_cells(unreferenced)))
 
 
-def _table(summaries: Sequence[Summary]) -> Table:
-    metrics = summaries[0].figures
-    heads = [f"{LABELS[metric][0]} (95%)" for metric in metrics]
-    table = Table("data", "protocol", "system", "images", *heads, "s an image", box=None)
-    for row in summaries:
-        table.add_row(
-            row.data,
-            row.protocol,
-            row.system,
-            str(row.images),
-            *_figures(row),
-            f"{row.seconds:.3f}",
-        )
-    return table
-
-
-def _no_reference_table(unreferenced: Sequence[NoReference]) -> Table:
-    heads, *rows = _no_reference_cells(unreferenced)
+def _table(cells: list[list[str]]) -> Table:
+    heads, *rows = cells
     table = Table(*heads, box=None)
-    for cells in rows:
-        table.add_row(*cells)
+    for row in rows:
+        table.add_row(*map(escape, row))
     return table
+
+
+def _cells(summaries: Sequence[Summary]) -> list[list[str]]:
+    """Heads, then a row a summary."""
+    metrics = list(summaries[0].figures)
+    heads = ["data", "protocol", "system", "images"]
+    heads += [f"{LABELS[metric][0]} (95%)" for metric in metrics] + ["s an image"]
+    rows = [heads]
+    for row in summaries:
+        # Each by its name: rows of an earlier evaluation may have them in another order.
+        figures = [f"{row.figures[metric]:.{LABELS[metric][1]}f}" for metric in metrics]
+        of_what = [row.data, row.protocol, row.system, str(row.images)]
+        rows.append([*of_what, *figures, f"{row.seconds:.3f}"])
+    return rows
 
 
 def _no_reference_cells(unreferenced: Sequence[NoReference]) -> list[list[str]]:
     """Heads, then a row a data set and system."""
     rows = [["data", "system", "images", "contrast", "saturated", "dark channel"]]
-    rows[0] += ["FADE"] * (unreferenced[0].fade is not None)
+    with_fade = any(row.fade is not None for row in unreferenced)
+    rows[0] += ["FADE"] * with_fade
     for data, system in dict.fromkeys((row.data, row.system) for row in unreferenced):
         mine = [row for row in unreferenced if (row.data, row.system) == (data, system)]
         fades = [row.fade for row in mine if row.fade is not None]
@@ -79,7 +79,7 @@ def _no_reference_cells(unreferenced: Sequence[NoReference]) -> list[list[str]]:
                 f"x{np.mean([row.contrast for row in mine]):.2f}",
                 f"{np.mean([row.saturated for row in mine]):.2%}",
                 f"{np.mean([row.dark_channel for row in mine]):.3f}",
-                *([f"{np.mean(fades):.2f}"] if fades else []),
+                *([f"{np.mean(fades):.2f}" if fades else ""] * with_fade),
             ]
         )
     return rows
@@ -87,23 +87,12 @@ def _no_reference_cells(unreferenced: Sequence[NoReference]) -> list[list[str]]:
 
 def markdown(summaries: Sequence[Summary]) -> str:
     """What was measured against the target, as a table of a page."""
-    heads = ["data", "protocol", "system", "images"]
-    heads += [f"{LABELS[metric][0]} (95%)" for metric in summaries[0].figures] + ["s an image"]
-    rows = [
-        [row.data, row.protocol, row.system, str(row.images), *_figures(row), f"{row.seconds:.3f}"]
-        for row in summaries
-    ]
-    return tables.markdown([heads, *rows])
+    return tables.markdown(_cells(summaries))
 
 
 def no_reference_markdown(unreferenced: Sequence[NoReference]) -> str:
     """What can be said without ground truth, as a table of a page."""
     return tables.markdown(_no_reference_cells(unreferenced))
-
-
-def _figures(row: Summary) -> list[str]:
-    """Means with their intervals, each with its digits."""
-    return [f"{figure:.{LABELS[metric][1]}f}" for metric, figure in row.figures.items()]
 
 
 def write_rows(path: Path, rows: Sequence[Any]) -> None:
@@ -199,12 +188,17 @@ class Earlier:
             raise DataError(f"{folder} holds no evaluation to stand beside ({error})") from error
 
     def rows(
-        self, data: Container[str], systems: Container[str], metrics: Iterable[str]
+        self,
+        data: Container[str],
+        systems: Container[str],
+        protocols: Container[str],
+        metrics: Sequence[str],
     ) -> Iterator[Score | NoReference]:
         """Those of what is not measured again: systems on data sets.
 
         Raises:
-            DataError: If they are by other metrics than those named.
+            DataError: If they are by other metrics than those named, or of the data sets that are
+                measured again by another protocol.
         """
         for line in _lines(self.folder / "images.csv"):
             of_what = {key: line.pop(key) for key in _OF_WHAT}
@@ -213,7 +207,12 @@ class Earlier:
                 raise DataError(
                     f"{self.folder} was measured by {', '.join(line)}; ask for the same metrics"
                 )
-            figures = {metric: float(value) for metric, value in line.items()}
+            if of_what["data"] in data and of_what["protocol"] not in protocols:
+                raise DataError(
+                    f"{self.folder} was measured by protocol {of_what['protocol']} too; ask for "
+                    "the same protocols"
+                )
+            figures = {metric: float(line[metric]) for metric in metrics}
             score = Score(**of_what, figures=figures, seconds=seconds)
             yield from self._kept(score, data, systems)
         for line in _lines(self.folder / "no-reference.csv"):
@@ -221,6 +220,30 @@ class Earlier:
             found = {key: float(value) if value else None for key, value in line.items()}
             row = NoReference(**of_what, **found)  # type: ignore[arg-type]
             yield from self._kept(row, data, systems)
+
+    def models(self) -> dict[str, str | None]:
+        """Checksums of all models that its rows are of, by what they were asked for as."""
+        found: dict[str, str | None] = {}
+        record = self.record
+        while record:
+            found = record["models"] | found
+            record = record.get("beside")
+        return found
+
+    def check_names(self, models: Iterable[str]) -> None:
+        """See that no new model stands under the name of another one's file.
+
+        Raises:
+            DataError: If one does, whose rows would replace the other's.
+        """
+        for name in models:
+            for other, checksum in self.models().items():
+                alike = Path(other).stem == Path(name).stem and other != name
+                if alike and checksum != checksum_of(name):
+                    raise DataError(
+                        f"{name} would be called as {other} is in {self.folder}, whose rows would "
+                        "be lost; rename one of the files"
+                    )
 
     def _kept(
         self, row: Score | NoReference, data: Container[str], systems: Container[str]
@@ -316,13 +339,28 @@ class Checksums:
 _PACKAGES = ("kddn", "torch", "torchmetrics", "numpy", "pillow", "onnxruntime")
 
 
+def remove_others(folder: Path, *, scored: bool, looked_at: bool) -> None:
+    """Remove an earlier evaluation's tables of a kind that the present one has not.
+
+    Args:
+        folder: Where the present one is written.
+        scored: Whether it has figures against the target.
+        looked_at: Whether it has figures without one.
+    """
+    kept = {"images.csv": scored, "summary.csv": scored, "summary.md": scored}
+    kept |= {"no-reference.csv": looked_at, "no-reference.md": looked_at}
+    for name, is_new in kept.items():
+        if not is_new:
+            (folder / name).unlink(missing_ok=True)
+
+
 def write_record(
     path: Path, models: Sequence[str], checksums: Checksums, earlier: Earlier | None = None
 ) -> None:
     """Write how an evaluation was made: command, versions, machine, and checksums."""
     record = {
         **records.how_made(_PACKAGES),
-        "models": {name: _checksum(name) for name in models},
+        "models": {name: checksum_of(name) for name in models},
         "data": checksums.record(),
     }
     if earlier is not None:
@@ -331,7 +369,7 @@ def write_record(
     path.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def _checksum(model: str) -> str | None:
+def checksum_of(model: str) -> str | None:
     """SHA-256 of a model's weights; None for a prior, which has none."""
     if is_weights(model):
         return hashlib.sha256(find_weights(Path(model)).read_bytes()).hexdigest()

@@ -3,6 +3,7 @@
 Several images share a scene, so the 95% intervals resample scenes, not images.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,10 +56,13 @@ class Estimate(NamedTuple):
 
     mean: float
     low: float
+    """Without a number where there is one scene, which tells nothing of others."""
     high: float
 
     def __format__(self, spec: str) -> str:
         """As in `30.12 (29.90 to 30.31)`, each figure by the same specification."""
+        if math.isnan(self.low):
+            return f"{self.mean:{spec}}"
         return f"{self.mean:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
 
 
@@ -128,6 +132,8 @@ def bootstrap(
     resamples: int = 2000,
 ) -> tuple[float, float]:
     """Ends of the 95% interval of the mean that `estimate` gives."""
+    if len(values) == 1:
+        return math.nan, math.nan
     draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
     weights = None if images is None else images[draws]
     means = np.average(values[draws], axis=1, weights=weights)

@@ -111,6 +111,13 @@ class Losses:
         return _NAMED_PAIRS[self.pairs] if isinstance(self.pairs, str) else tuple(self.pairs)
 
 
+def untrained_teacher() -> nn.Module:
+    """Table 2's, which has learned nothing: the same every time, so that runs can go on."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Teacher()
+
+
 class Objective(nn.Module):
     """The losses of one student, with what they train along: projections and heads.
 
@@ -190,12 +197,8 @@ class Objective(nn.Module):
     def _imitation(self, student: nn.Module) -> Imitation:
         if self.config.teacher is None:
             raise ModelError("imitation needs a teacher: give losses.teacher, a file of weights")
-        if self.config.teacher == "untrained":
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)  # a resumed run must meet the same one
-                teacher: nn.Module = Teacher()
-        else:
-            teacher = load_network(self.config.teacher)
+        named = self.config.teacher
+        teacher = untrained_teacher() if named == "untrained" else load_network(named)
         return Imitation(student, teacher, self.config.mimic_pairs, project=self.config.project)
 
     def _heads(self, student: nn.Module) -> nn.ModuleList:

@@ -132,6 +132,8 @@ def _without_denormals(weights: Tensor) -> Tensor:
 
     Weight decay leaves them behind: nearly half of AOD-Net's released weights are such numbers.
     """
+    if not weights.is_floating_point():  # of batch norms, how many batches they have seen
+        return weights
     return torch.where(weights.abs() < torch.finfo(weights.dtype).tiny, 0, weights)
 
 
@@ -145,7 +147,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is not a readable safetensors file ({error})") from error
+        hint = "; see `kddn import` for others' files" if path.suffix != ".safetensors" else ""
+        raise ModelError(f"{path} is not a readable safetensors file ({error}){hint}") from error
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -155,6 +158,8 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelError(
             f"{path} is no checkpoint of ours, or damaged ({error}); see `kddn import` for others'"
         ) from error
+    if not isinstance(checkpoint, dict):
+        raise ModelError(f"{path} is no checkpoint of ours; see `kddn import` for others'")
     return network_state(checkpoint)
 
 

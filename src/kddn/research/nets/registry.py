@@ -148,6 +148,8 @@ def rebuild(description: Mapping[str, str]) -> nn.Module:
         return architecture.build(None)
     try:
         said = json.loads(description["config"])
+        if not isinstance(said, dict):
+            raise TypeError(f"its configuration is {said!r}")
         fields = {name: tuple(x) if isinstance(x, list) else x for name, x in said.items()}
         return architecture.build(architecture.config(**fields))
     except (KeyError, TypeError, ValueError) as error:

@@ -31,6 +31,8 @@ class StudentConfig:
     """Whether the input is added to the output, so that the network learns the difference."""
 
     def __post_init__(self) -> None:
+        if self.layout not in ("paper", "authors"):
+            raise ValueError(f"layout must be paper or authors, not {self.layout!r}")
         if min(self.width, self.groups, self.blocks) < 1:
             raise ValueError(
                 "width, groups and blocks must be 1 or more, "

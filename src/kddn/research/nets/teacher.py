@@ -24,6 +24,8 @@ class TeacherConfig:
     """Residual blocks of the backbone."""
 
     def __post_init__(self) -> None:
+        if self.layout not in ("paper", "authors"):
+            raise ValueError(f"layout must be paper or authors, not {self.layout!r}")
         if self.width < 1 or self.blocks < 1:
             raise ValueError(f"width and blocks must be 1 or more, not {self.width}, {self.blocks}")
 

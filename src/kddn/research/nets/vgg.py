@@ -92,8 +92,8 @@ def load_vgg(path: Path, *, normalize: bool = True, stages: int = 5) -> VGG:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ModelError(f"{path} cannot be read as weights ({error})") from error
-    # The last convolution is number 28 of VGG16 and number 34 of VGG19.
-    depth: Depth = 19 if "features.34.weight" in state else 16
+    # Number 16 is a convolution in VGG19 and a pooling in VGG16.
+    depth: Depth = 19 if "features.16.weight" in state else 16
     vgg = VGG(depth, normalize=normalize, stages=stages)
     wanted = vgg.state_dict().keys()
     try:

@@ -1,19 +1,22 @@
 """Tables 1 and 2: train the rows, measure them, and lay them beside the paper's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 from rich.progress import track
 
 from kddn import tables
 from kddn.errors import KddnError
 from kddn.research.data import VALIDATION
-from kddn.research.data.sets.nyu import nyu_cases
+from kddn.research.data.sets import Case, find_data_set
+from kddn.research.data.sets.nyu import NYU_CLEAR, nyu_cases
 from kddn.research.evaluation import reports, settings
-from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.scores import Estimate, Score
-from kddn.research.haze import SOTS_INDICES
-from kddn.research.paper.runs import Runs, losses_of
+from kddn.research.evaluation.evaluate import System, network_system, score, system_of
+from kddn.research.evaluation.scores import Estimate, Score, summarize
+from kddn.research.losses.objective import untrained_teacher
+from kddn.research.paper.runs import Runs, losses_of, read_recipe
 from kddn.research.paper.tables import PROTOCOL, TABLES, Row
 
 
@@ -40,18 +43,25 @@ class Result:
 
 
 def reproduce(
-    table: str, runs: Runs, *, scale: float = 1.0, scenes: int = len(VALIDATION)
+    table: str,
+    runs: Runs,
+    data: Mapping[str, Path] | None = None,
+    *,
+    scale: float = 1.0,
+    scenes: int = len(VALIDATION),
 ) -> list[Result]:
     """Train what is missing of a table, measure it, and write it to `output` as CSV and Markdown.
 
     Args:
         table: `table1` or `table2`.
         runs: How to train.
-        scale: Size to measure at; 1 is the original. For students trained at that size.
-        scenes: How many of the 50 validation scenes to measure on, ten images each.
+        data: Folder of `sots-indoor`, which the paper measures on; NYU's validation scenes under
+            its haze stand in for it.
+        scale: Size of NYU's to measure at; 1 is the original. For students trained at that size.
+        scenes: How many of NYU's 50 validation scenes to measure on, ten images each.
 
     Raises:
-        KddnError: If there is no such table.
+        KddnError: If there is no such table, or something is missing or of no use for it.
     """
     if table not in TABLES:
         raise KddnError(f"there is no {table!r}; there are {', '.join(TABLES)}")
@@ -60,17 +70,20 @@ def reproduce(
         raise KddnError(f"{table} needs NYU's scenes: give `root`, the folder of rgb/ and depth/")
     if runs.vgg is None and any(losses_of(row.recipe).get("perceptual") for row in rows):
         raise KddnError(f"{table} has rows with the perceptual loss: give `vgg`, a file of weights")
+    runs.check()
+    cases, of = _images(table, runs.root, data or {}, scale, scenes)
     weights = {
         f"{row.slug}/{seed}": runs.student(row, seed) for seed in range(runs.seeds) for row in rows
     }
     systems = {name: network_system(path) for name, path in weights.items()}
     checksums = reports.Checksums()
-    cases = nyu_cases(runs.root, scenes=scenes, scale=scale)
-    images = checksums.of(track(cases, "Images", total=scenes * len(SOTS_INDICES)))
+    images = checksums.of(track(cases, "Images"))
     found = score(systems, images, [PROTOCOL])
     scores = [result for result in found if isinstance(result, Score)]
     results = compare(rows, scores)
-    table_page = markdown(results)
+    table_page = markdown(results, of)
+    if any(row.teacher for row in rows):
+        table_page += "\n" + teachers_markdown(rows, runs)
     reports.write_table(runs.output, scores, results, table_page, weights.values(), checksums)
     return results
 
@@ -101,9 +114,53 @@ def compare(rows: Sequence[Row], scores: Sequence[Score]) -> list[Result]:
     return results
 
 
-def markdown(results: Sequence[Result]) -> str:
+def _images(
+    table: str, root: Path, data: Mapping[str, Path], scale: float, scenes: int
+) -> tuple[Iterator[Case], str]:
+    """What a table is measured on, and what to call it."""
+    if strange := set(data) - {"sots-indoor"}:
+        raise KddnError(
+            f"{table} is of sots-indoor, or of NYU's scenes (`root`) in its place: leave out the "
+            f"`data` {min(strange)}"
+        )
+    if not data:
+        return nyu_cases(root, scenes=scenes, scale=scale), "nyu for sots-indoor"
+    if scale != 1:
+        raise KddnError("`scale` is for NYU's scenes; leave it out, or `data`")
+    cases = find_data_set("sots-indoor").cases(data["sots-indoor"])
+    return chain([next(cases)], cases), "sots-indoor"  # the first tells of mistakes now
+
+
+def teachers_markdown(rows: Sequence[Row], runs: Runs) -> str:
+    """What each row's teacher makes of NYU's validation scenes, beside the paper's figures."""
+    assert runs.root is not None
+    taught = {row.name: row for row in rows if row.teacher}
+    systems = {name: _teacher(row, runs) for name, row in taught.items()}
+    found = score(systems, NYU_CLEAR.cases(runs.root), [PROTOCOL])
+    summaries = summarize([each for each in found if isinstance(each, Score)])
+    heads = [f"teacher (nyu-clear, protocol {PROTOCOL})", "PSNR here (95%)", "SSIM here (95%)"]
+    lines = [[*heads, "paper"]]
+    for row in summaries:
+        psnr, ssim = taught[row.system].teacher or (0.0, 0.0)
+        figures = [f"{row.figures['psnr']:.2f}", f"{row.figures['ssim']:.4f}"]
+        lines.append([row.system, *figures, f"{psnr:.2f} / {ssim:.4f}"])
+    return tables.markdown(lines)
+
+
+def _teacher(row: Row, runs: Runs) -> System:
+    if losses_of(row.recipe).get("teacher") == "untrained":
+        return system_of(untrained_teacher())
+    return network_system(runs.teacher(read_recipe(row.recipe)["teacher_recipe"]))
+
+
+def markdown(results: Sequence[Result], data: str = "nyu for sots-indoor") -> str:
     """The results as a table of a page."""
-    heads = [f"row (protocol {PROTOCOL})", "PSNR here (95%)", "of each seed", "SSIM here (95%)"]
+    heads = [
+        f"row ({data}, protocol {PROTOCOL})",
+        "PSNR here (95%)",
+        "of each seed",
+        "SSIM here (95%)",
+    ]
     heads += ["paper", "over", "gain here (95%)", "gain in the paper", "holds here"]
     rows = [
         [

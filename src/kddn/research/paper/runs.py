@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from kddn.errors import KddnError
+from kddn.research.nets.checkpoints import find_weights
 from kddn.research.nets.registry import preset
 from kddn.research.paper.tables import Entry, Row
 from kddn.research.training.run import find_recipe, train_once
@@ -36,6 +37,23 @@ class Runs:
     """Weights of teachers by the recipe they stand for; those missing are trained."""
     vgg: Path | None = None
     """Weights of VGG, for the rows with the perceptual loss."""
+
+    def check(self) -> None:
+        """See that files are there and that nothing is asked for twice, before anything is trained.
+
+        Raises:
+            KddnError: If not.
+        """
+        for path in filter(None, (self.vgg, *self.teachers.values())):
+            if not find_weights(path).is_file():
+                raise KddnError(f"{path} does not exist")
+        for name in self.config:
+            says = read_recipe(name)
+            if "network" in says.get("model", {}) or "seed_everything" in says:
+                raise KddnError(
+                    f"{name} says `model.network` or `seed_everything`, which every run has of its "
+                    "own; give `network` and `seeds`"
+                )
 
     def student(self, row: Row, seed: int) -> Path:
         """Weights of one row from one seed, trained if they are not there yet."""
@@ -72,10 +90,19 @@ class Runs:
             named = [r["teacher_recipe"] for r in recipes if "teacher_recipe" in r]
             options.append(f"--model.losses.teacher={self.teacher([*named, 'teacher'][0])}")
         if any(of.get("perceptual") for of in losses):
-            if self.vgg is None:
-                raise KddnError(f"{entry.name} needs a VGG to train: give `vgg`, or its `weights`")
+            self.check_vgg(entry)
             options.append(f"--model.losses.vgg={self.vgg}")
         return self._train("student", entry.recipes, 0, self.output / entry.name, options)
+
+    def check_vgg(self, entry: Entry) -> None:
+        """See that there is a VGG, if a system needs one to be trained.
+
+        Raises:
+            KddnError: If there is none.
+        """
+        needed = any(losses_of(recipe).get("perceptual") for recipe in entry.recipes)
+        if needed and self.vgg is None:
+            raise KddnError(f"{entry.name} needs a VGG to train: give `vgg`, or its `weights`")
 
     def teacher(self, recipe: str) -> Path:
         """Weights of the teacher that a recipe makes, trained if they are not there yet."""
@@ -97,7 +124,7 @@ class Runs:
 
 def read_recipe(name: str) -> dict[str, Any]:
     """What a recipe says."""
-    recipe: dict[str, Any] = yaml.safe_load(find_recipe(name).read_text())
+    recipe: dict[str, Any] = yaml.safe_load(find_recipe(name).read_text()) or {}
     return recipe
 
 

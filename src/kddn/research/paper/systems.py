@@ -14,6 +14,7 @@ from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation.evaluate import network_system, score
 from kddn.research.evaluation.reports import Checksums, write_table
 from kddn.research.evaluation.scores import Estimate, Score, Summary, summarize
+from kddn.research.nets.checkpoints import find_weights
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry
 
@@ -76,6 +77,17 @@ def reproduce_systems(
     names = [entry.name for entry in entries]
     if unknown := set(weights) - set(names):
         raise KddnError(f"{table} has no system {min(unknown)!r}; it has {', '.join(names)}")
+    runs.check()
+    for entry in entries:
+        if entry.name not in weights:
+            runs.check_vgg(entry)
+    for name, path in weights.items():
+        if not find_weights(path).is_file():
+            raise KddnError(f"the `weights` of {name} are missing: {path} does not exist")
+    for name, root in data.items():
+        of_name = find_data_set(name)
+        if judged[name] in wanted:
+            next(of_name.cases(root), None)  # mistakes are told by the first image
     trainable = {entry.name: entry for entry in entries if entry.recipes}
     files = {
         name: weights[name] if name in weights else runs.system(entry)

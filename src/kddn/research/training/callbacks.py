@@ -63,7 +63,10 @@ class RampedAveraging(WeightAveraging):
     ) -> None:
         decay = min(self.decay, (1 + int(count)) / (10 + int(count)))
         for mean, weight in zip(means, weights, strict=True):
-            mean.lerp_(weight, 1 - decay)
+            if mean.is_floating_point():
+                mean.lerp_(weight, 1 - decay)
+            else:  # of batch norms, how many batches they have seen
+                mean.copy_(weight)
 
 
 class CycleAveraging(WeightAveraging):

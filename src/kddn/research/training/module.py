@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from kddn.errors import ModelError
 from kddn.research.data import Pair
+from kddn.research.data.module import HazeData
 from kddn.research.evaluation.metrics import psnr
 from kddn.research.losses.functions import reconstruction
 from kddn.research.losses.objective import Losses, Objective
@@ -227,6 +228,15 @@ class TeacherTraining(Training):
         if self.enough is not None and reached is not None and reached >= self.enough:
             self.trainer.should_stop = True
 
+    def on_fit_end(self) -> None:
+        """Tell if it has not become good enough."""
+        reached = self.trainer.callback_metrics.get("psnr")
+        if self.enough is not None and reached is not None and reached < self.enough:
+            rank_zero_warn(
+                f"the teacher ended at {reached:.2f} dB on its validation images, below the "
+                f"{self.enough:g} dB that were to be enough: it is not the one that was asked for"
+            )
+
     def sees(self, batch: Pair) -> Tensor:
         """The clean image."""
         return batch.clean
@@ -264,8 +274,15 @@ class StudentTraining(Training):
 
     def on_fit_start(self) -> None:
         """See that the data has what the losses need."""
-        known = self.trainer.datamodule.has_transmission  # type: ignore[attr-defined]
-        if self.objective.needs_transmission and not known:
+        self.check_data(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def check_data(self, data: HazeData) -> None:
+        """See that data has what the losses need.
+
+        Raises:
+            ModelError: If it has not.
+        """
+        if self.objective.needs_transmission and not data.has_transmission:
             raise ModelError(
                 "density: transmission needs transmission maps, which this data set does not have; "
                 "give losses.density: residual"

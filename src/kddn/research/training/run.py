@@ -1,23 +1,26 @@
 """`kddn train`: runs from YAML recipes and command-line options."""
 
+import hashlib
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
+import torch
 import yaml
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
 
-from kddn.errors import DataError, KddnError, ModelError
+from kddn.errors import DataError, KddnError, ModelError, one_line
 from kddn.research.data.module import HazeData
 from kddn.research.nets import Teacher
 from kddn.research.nets.checkpoints import save_network
+from kddn.research.nets.registry import describe
 from kddn.research.training.callbacks import WeightsBeside
 from kddn.research.training.memory import keep_freed_memory
 from kddn.research.training.module import StudentTraining, TeacherTraining
@@ -78,7 +81,7 @@ class TrainCLI(LightningCLI):
         if not 0 < config.budget <= 1:
             raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
         _check_times(config.trainer)
-        config.data.epoch_length = max(1, round(config.data.epoch_length * config.budget))
+        config.data.fraction *= config.budget
         budget, config.budget = config.budget, 1.0  # spent: config.yaml must not shorten it again
         losses = config.model.get("losses")
         if losses is not None and losses.imitation and losses.teacher is None:
@@ -102,7 +105,8 @@ class TrainCLI(LightningCLI):
         }
         kept |= {"log_every_n_steps", "enable_progress_bar"}
         limits = {key: value for key, value in shared["trainer"].items() if key in kept}
-        shared["data"].pop("epoch_length")  # the recipe's own: its schedule goes by it
+        for own in ("epoch_length", "fraction"):  # its schedule goes by them
+            shared["data"].pop(own)
         options = [
             f"--config={self.config.teacher_recipe}",
             f"--budget={budget}",
@@ -117,8 +121,11 @@ class TrainCLI(LightningCLI):
         save_network(Teacher(), untrained)
         config = self.config.clone()
         config.model.losses.teacher = untrained
-        self.parser.instantiate(config)
-        untrained.unlink()
+        try:
+            built = self.parser.instantiate(config)
+            built.model.check_data(built.data)
+        finally:
+            untrained.unlink()
 
 
 def _teacher_of(checkpoint: Path) -> Path:
@@ -159,6 +166,12 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
+    if cli.config.resume is not None:
+        _check_checkpoint(cli.config.resume, cli.model.network)
+    for callback in cli.trainer.checkpoint_callbacks:
+        # A folder holds one run: `last.ckpt` is always its last, not that of a run before.
+        if isinstance(callback, ModelCheckpoint):
+            callback._enable_version_counter = False
     if cli.trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     _log_as_csv_too(cli.trainer)
@@ -167,17 +180,39 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         warnings.filterwarnings("ignore", ".* directory .* exists and is not empty")
         # Batches are numbered over the whole run, so that a resumed one does go on exactly.
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
-        try:  # weights_only: a checkpoint is data, and has nothing run
-            cli.trainer.fit(
-                cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=True
-            )
-        except UnpicklingError as error:
-            raise ModelError(f"{cli.config.resume} is no checkpoint to go on from") from error
+        # weights_only: a checkpoint is data, and has nothing run
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=True)
     _take_averages(cli.trainer, cli.model)
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     rank_zero_only(save_network)(cli.model.network, path)
     cli.trainer.strategy.barrier()  # until the file is there for every process
     return path
+
+
+def _check_checkpoint(path: Path, network: nn.Module) -> None:
+    """See that a run can go on from a checkpoint, before anything of the run is touched.
+
+    Raises:
+        ModelError: If it cannot.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        missing = {"state_dict", "optimizer_states", "pytorch-lightning_version"} - found.keys()
+    except Exception as error:  # whatever the file has
+        raise ModelError(
+            f"{path} is no checkpoint to go on from ({one_line(str(error))}); give a run's "
+            "checkpoints/last.ckpt"
+        ) from error
+    if missing:
+        raise ModelError(
+            f"{path} is no checkpoint to go on from (it has no {min(missing)}); give a run's "
+            "checkpoints/last.ckpt, or begin anew from weights by model.start"
+        )
+    if (holds := found.get("network")) is not None and holds != describe(network):
+        raise ModelError(
+            f"{path} holds a {holds}, the run asks for a {describe(network)}; go on with the "
+            "recipe and options of its config.yaml"
+        )
 
 
 def _take_averages(trainer: Trainer, model: LightningModule) -> None:
@@ -195,15 +230,17 @@ def train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
     Raises:
         KddnError: If what is there was asked for in another way.
     """
-    _agree(folder / "options.json", list(arguments))
-    if (weights := folder / "weights.safetensors").is_file():
+    weights, last = folder / "weights.safetensors", folder / "checkpoints" / "last.ckpt"
+    is_begun = weights.is_file() or last.is_file()
+    _agree(folder / "options.json", _with_contents(arguments), is_begun=is_begun)
+    if weights.is_file():
         return weights
     logger = {
         "class_path": f"{CSVLogger.__module__}.{CSVLogger.__qualname__}",
         "init_args": {"save_dir": str(folder), "name": "", "version": ""},
     }
     place = [f"--trainer.default_root_dir={folder}", f"--trainer.logger={json.dumps(logger)}"]
-    if (last := folder / "checkpoints" / "last.ckpt").is_file():
+    if last.is_file():
         place.append(f"--resume={last}")
     return train(stage, [*arguments, *place])
 
@@ -214,7 +251,9 @@ def _check_times(trainer: Any) -> None:
     Raises:
         KddnError: If it is to.
     """
-    timed = [each for each in trainer.callbacks or () if each.class_path.endswith("Timer")]
+    callbacks = trainer.callbacks or []
+    listed = callbacks if isinstance(callbacks, list) else [callbacks]  # one alone may be given
+    timed = [each for each in listed if each.class_path.endswith("Timer")]
     if trainer.max_time is not None and timed:
         raise KddnError(
             "this recipe ends by the time of its processors, which is its last callback's: give "
@@ -223,20 +262,29 @@ def _check_times(trainer: Any) -> None:
 
 
 @rank_zero_only
-def _agree(path: Path, arguments: list[str]) -> None:
-    """See that a run that is there already was asked for as it is now, or note how it is.
+def _agree(path: Path, arguments: list[str], *, is_begun: bool) -> None:
+    """See that a run that was begun was asked for as it is now, or note how it is.
 
     Raises:
         KddnError: If it was asked for in another way.
     """
-    if not path.is_file():
+    if not (path.is_file() and is_begun):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(arguments, indent=2) + "\n")
-    elif differing := set(json.loads(path.read_text())) ^ set(arguments):
+    elif (before := json.loads(path.read_text())) != arguments:
+        differing = ", ".join(sorted(set(before) ^ set(arguments))) or "in another order"
         raise KddnError(
-            f"{path.parent} was trained in another way ({', '.join(sorted(differing))}); choose "
-            "another folder, or remove that one"
+            f"{path.parent} was trained in another way ({differing}); choose another folder, or "
+            "remove that one"
         )
+
+
+def _with_contents(arguments: Sequence[str]) -> list[str]:
+    """Arguments, with a checksum of each recipe among them that is a file of one's own."""
+    words = [word.partition("--config=")[2] for word in arguments]
+    own = [Path(word) for word in words if word and Path(word).is_file()]
+    sums = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in own]
+    return [*arguments, *sums]
 
 
 def _log_as_csv_too(trainer: Trainer) -> None:
@@ -258,12 +306,15 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         DataError: If `--config` or a recipe's `base` names neither a file nor a recipe.
+        KddnError: If there is a `base` among the arguments.
     """
     found: list[str] = []
     words = iter(arguments)
     for word in words:
         option, _, value = word.partition("=")
-        if option != "--config":
+        if option == "--base":
+            raise KddnError("--base is for recipes; give --config once for each instead")
+        if option != "-c" and not (len(option) > 3 and "--config".startswith(option)):
             found.append(word)
             continue
         *bases, recipe = with_bases(find_recipe(value or next(words, "")))

@@ -79,6 +79,8 @@ class _Listing:
     hazy: list[tuple[Path, dict[str, str]]]
     clean: dict[str, Path]
     transmission: dict[tuple[str, str], Path]
+    double: list[Path]
+    """Clean images of a scene that has another."""
     strange: list[Path]
     """Pictures among the others whose names are nobody's."""
 
@@ -142,7 +144,7 @@ class DataSet:
             if clean is None and self.clean is not None:
                 raise DataError(
                     f"the clean image of {path} is missing ({self.example}); "
-                    f"fetch {self.name} again from {self.source}"
+                    f"it comes from {self.source}"
                 )
             t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
             airlight = float(groups["airlight"]) if groups.get("airlight") else None
@@ -189,7 +191,7 @@ class DataSet:
         yield from self._extra(listing)
         with ThreadPoolExecutor() as threads:
             yield from threads.map(
-                lambda item: self._no_reference(item[0], item[1], listing), listing.hazy
+                lambda item: self._look_at_hazy(item[0], item[1], listing), listing.hazy
             )
             others = [*listing.clean.values(), *listing.transmission.values()]
             yield from threads.map(_read_error, dict.fromkeys(others))
@@ -199,6 +201,7 @@ class DataSet:
         clean: dict[str, Path] = {}
         prefixes = defaultdict[str, list[Path]](list)
         transmission: dict[tuple[str, str], Path] = {}
+        double: list[Path] = []
         strange: list[Path] = []
         kinds = [names for names in (self.hazy, self.clean, self.transmission) if names is not None]
         for path in list_pictures(root):
@@ -206,6 +209,9 @@ class DataSet:
             if match := self.hazy.match(relative):
                 hazy.append((path, match.groupdict(default="")))
             elif self.clean and (match := self.clean.match(relative)):
+                if match["scene"] in clean:
+                    double.append(path)
+                    continue
                 clean[match["scene"]] = path
                 if prefix := match.groupdict().get("prefix"):
                     prefixes[prefix].append(path)
@@ -221,7 +227,7 @@ class DataSet:
         alone = {prefix: paths[0] for prefix, paths in prefixes.items() if len(paths) == 1}
         taken = {path for scene, path in clean.items() if scene in named}
         by_prefix = {prefix: path for prefix, path in alone.items() if path not in taken}
-        return _Listing(hazy, by_prefix | clean, transmission, strange)
+        return _Listing(hazy, by_prefix | clean, transmission, double, strange)
 
     def _nothing(self, root: Path) -> str:
         if not root.is_dir():
@@ -250,6 +256,13 @@ class DataSet:
             yield Problem("missing", f"{lacking:,} of {self.count:,} hazy images")
 
     def _extra(self, listing: _Listing) -> Iterator[Problem]:
+        for path in listing.double:
+            yield Problem(
+                "extra", f"{path}: another clean image has this name, and is the one used"
+            )
+        if self.count is not None and len(listing.hazy) > self.count:
+            more = len(listing.hazy) - self.count
+            yield Problem("extra", f"{more:,} hazy images beside {self.count:,}")
         used = {_look_up(listing.clean, groups) for _, groups in listing.hazy}
         for path in dict.fromkeys(listing.clean.values()):
             if path not in used:
@@ -266,7 +279,7 @@ class DataSet:
             if times > 1 and self.hazy != ANY_PICTURE:
                 yield Problem("extra", f"{_image(scene, haze)} is there {times} times")
 
-    def _no_reference(
+    def _look_at_hazy(
         self, path: Path, groups: dict[str, str], listing: _Listing
     ) -> Problem | None:
         """A hazy image, and its sizes beside those of its clean one."""

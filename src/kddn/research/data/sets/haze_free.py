@@ -18,7 +18,8 @@ PICTURES = 10
 """Drawn ones of each kind."""
 
 _SEED = 1 << 40
-"""Beyond those that batches of training are drawn with."""
+"""PyTorch keeps the low 32 bits. Batches of training draw a scale first, so that no picture is one
+of theirs, whatever their seed."""
 
 
 class Clear(DataSet):

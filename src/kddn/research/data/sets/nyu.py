@@ -44,14 +44,18 @@ def nyu_cases(root: Path, *, scenes: int = len(VALIDATION), scale: float = 1.0) 
             yield Case("nyu", str(reside_id), f"{reside_id}_{haze}", pair.hazy, pair.clean)
 
 
+_UNUSED = r"(1399|14[0-4]\d)\."
+"""RESIDE has no use for the last 50 of the labelled pairs."""
+
 NYU = Nyu(
     name="nyu",
     summary="NYU's 50 validation scenes under SOTS's ten hazes: 500 images",
     licence="for research",
     source="https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html (the labelled pairs)",
     example="depth/0.png, rgb/0.jpg",
-    hazy=Names("depth", r"(?P<scene>\d+)\.png"),
-    clean=Names("rgb", r"(?P<scene>\d+)\.jpg"),
+    hazy=Names("depth", rf"(?!{_UNUSED})(?P<scene>\d+)\.png"),
+    clean=Names("rgb", rf"(?!{_UNUSED})(?P<scene>\d+)\.jpg"),
+    ignored=Names("depth|rgb", rf"{_UNUSED}\w+"),
     scenes=[str(index) for index in range(1399)],
     size=(640, 480),
 )

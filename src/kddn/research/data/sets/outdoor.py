@@ -1,9 +1,9 @@
-"""Outdoor validation: photographs held back, under haze that training does not draw.
+"""Outdoor validation: photographs held back, under haze of other rules than training's.
 
-Three rules, each with draws of its own for each photograph, always the same. Depth comes neither
-from `kddn.research.data.depth` nor does the airlight from `HazeConfig`'s draws:
+Three rules, each with draws of its own for each photograph, always the same. Depth comes not from
+`kddn.research.data.depth`, nor does the airlight from `HazeConfig`'s draws:
 
-- `even`: the same transmission everywhere;
+- `even`: the same transmission everywhere, as training draws it for a twelfth of its photographs;
 - `height`: fog that lies on the ground: optical depth falls off exponentially upwards, seen along
   rays that rise with the row, but for the nearest rows;
 - `clouds`: optical depth of fractal noise, whose airlight is brighter towards one side.

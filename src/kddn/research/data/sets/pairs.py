@@ -6,7 +6,7 @@ the `_`, unless that is a namesake of another: `house_3` to `house` or `house_cl
 
 from kddn.research.data.sets.data_set import DataSet, Names
 
-_PICTURE = r"(?P<scene>(?P<prefix>[^_]+).*)\.\w+"
+_PICTURE = r"(?P<scene>(?P<prefix>[^_]*).*)\.\w+"
 
 PAIRS = DataSet(
     name="pairs",

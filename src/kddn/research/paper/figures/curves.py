@@ -25,7 +25,7 @@ def draw(material: Material) -> Figure:
     axes = figure.subplots()
     for name, paths in material.logs.items():
         curves = [read_curve(path, material.against) for path in paths]
-        steps = curves[0][:, 0]
+        steps = _in_common([curve[:, 0] for curve in curves])
         of_seeds = np.array([np.interp(steps, *curve.T) for curve in curves])
         (line,) = axes.plot(steps, of_seeds.mean(0), label=name)
         if len(curves) > 1:
@@ -36,6 +36,14 @@ def draw(material: Material) -> Figure:
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     return figure
+
+
+def _in_common(steps: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """All points at which a seed was measured, where every seed was still, or already, running."""
+    first, last = max(each[0] for each in steps), min(each[-1] for each in steps)
+    together = np.unique(np.concatenate(steps))
+    common: NDArray[np.float64] = together[(together >= first) & (together <= last)]
+    return common
 
 
 def read_curve(path: Path, against: Against = "step") -> Curve:
@@ -54,8 +62,8 @@ def read_curve(path: Path, against: Against = "step") -> Curve:
         try:
             with part.open() as file:
                 lines = list(csv.DictReader(file))
-        except OSError as error:
-            raise DataError(f"{part} cannot be read ({error.strerror})") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{part} cannot be read as a log ({error})") from error
         latest = 0.0
         if against == "step":  # a run goes on from a checkpoint that may be older than its log
             first = min((float(line["step"]) for line in lines if line.get("step")), default=0.0)
