@@ -17,6 +17,8 @@ from kddn.research.data import (
     load_nyu,
     sots_pair,
 )
+from kddn.research.data.camera import CameraConfig
+from kddn.research.data.module import HazeData
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,27 @@ def test_a_share_of_the_images_has_white_airlight(scenes):
     airlight = (batch.hazy - batch.clean * batch.transmission) / (1 - batch.transmission)
     white = (airlight.mean((1, 2, 3)) > 0.9999).float().mean()
     assert 0.1 < white < 0.5
+
+
+def test_sides_are_multiples_of_what_a_network_would_pad_to(scenes):
+    for scale in (0.2, 0.37, 0.61):
+        config = BatchConfig(size=2, crop=105, scales=(scale, scale), multiple=16)
+        sides = HazedScenes(scenes, config, seed=0, length=1).batch(0).clean.shape[-2:]
+        assert all(side % 16 == 0 and side <= 105 + 8 for side in sides)
+
+
+@pytest.mark.parametrize("qualities", [(0, 50), (60, 50), (50, 101)])
+def test_impossible_qualities_are_refused(qualities):
+    with pytest.raises(ValueError, match="qualities must be a range"):
+        CameraConfig(qualities=qualities)
+
+
+@pytest.mark.parametrize("counts", [{"train_scenes": 0}, {"validation_scenes": -1}])
+def test_data_of_no_scenes_is_none(nyu, counts):
+    with pytest.raises(DataError, match="must be 1 or more"):
+        HazeData(nyu, **counts)
+    with pytest.raises(DataError, match=r"fraction must lie in \(0, 1\]"):
+        HazeData(nyu, fraction=0)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +172,10 @@ def test_impossible_batches_are_refused(bad):
         {"exponent": 0.5},
         {"floor": 1.5},
         {"angstrom": -1},
+        {"uneven": -1},
+        {"tinted": 2},
+        {"night": 2},
+        {"aerial": 2},
     ],
 )
 def test_impossible_haze_is_refused(bad):
