@@ -27,7 +27,7 @@ NARROW = {"widths": (8, 12, 16), "blocks": (1, 1, 2, 1, 1)}
 SHAPES = [
     UNetConfig(**NARROW),
     UNetConfig(**NARROW, lights="pixels", kernel=3),
-    UNetConfig(**NARROW, lights="maps", priors=False, spatially_weighted=False),
+    UNetConfig(**NARROW, lights="maps", priors=False, spatially_weighted=False, within=True),
 ]
 
 
@@ -57,6 +57,30 @@ def test_contrast_is_never_lost(network):
     assert scale.shape == (2, 1, 12, 16)
     assert offset.shape == (2, 3, 12, 16)
     assert scale.min() >= 1
+
+
+@pytest.mark.parametrize("finer", [False, True])
+def test_places_are_kept_within_black_and_white(finer):
+    torch.manual_seed(3)
+    free = UNet(UNetConfig(**NARROW, lights="maps", finer=finer)).eval()
+    nn.init.constant_(free.scale.bias, 1.5)  # of more contrast than the picture can bear
+    kept = told_finer(free, replace(free.config, within=True)).eval()
+    rows = torch.linspace(0.1, 0.9, 64).view(1, 1, 64, 1)
+    hazy = (rows * torch.ones(1, 3, 64, 96)).contiguous()
+    hazy[..., 40:, 30:60] = 0.05
+    with torch.inference_mode():
+        before, after = free.estimate(hazy), kept.estimate(hazy)
+        beyond = [(x - x.clamp(0, 1)).abs().mean().item() for x in (before(hazy), after(hazy))]
+    assert beyond[0] > 0.05
+    assert beyond[1] < 0.3 * beyond[0]
+    torch.testing.assert_close(after.scale, before.scale)  # no contrast is lost
+    mild = 0.5 + 0.01 * hazy  # where nothing goes beyond, nothing changes
+    with torch.inference_mode():
+        nn.init.constant_(free.scale.bias, -8.0)
+        nn.init.constant_(kept.scale.bias, -8.0)
+        one, other = free.estimate(mild), kept.estimate(mild)
+    assert 0 <= one(mild).min() <= one(mild).max() <= 1
+    torch.testing.assert_close(one.offset, other.offset)
 
 
 @pytest.mark.parametrize("lights", ["picture", "pixels", "maps"])

@@ -282,8 +282,8 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
 @pytest.mark.parametrize(
     ("model", "recipe"),
     [
-        ("kddn-photo", "kddn-photo-5"),
-        ("kddn-indoor", "kddn-indoor-4"),
+        ("kddn-photo", "kddn-photo-6"),
+        ("kddn-indoor", "kddn-indoor-5"),
         ("kddn-paper", "kddn-paper-5"),
     ],
 )

@@ -45,6 +45,9 @@ class UNetConfig:
     """Channels of the scale: one for all colours, or one for each."""
     finer: bool = False
     """Whether the map is at half of the input's size, after one more block there."""
+    within: bool = False
+    """Whether the offset gives way where a place would go beyond black or white, so that shade
+    keeps its shapes and bright haze its clouds."""
 
     def __post_init__(self) -> None:
         if min(*self.widths, *self.blocks) < 1:
@@ -247,17 +250,19 @@ class UNet(AffineNetwork):
             x = self.decoder0(_double(self.up0(x)) + self.skip0(skip0))
         scale = 1 + F.softplus(self.scale(self.scale_norm(x)).float())  # b 1 h/4 w/4, or 3, or h/2
         airlight, white = (_spread(light, scale.shape[-2:]) for light in (airlight, white))
-        return AffineMap(scale, white - scale * airlight)
+        affine = AffineMap(scale, white - scale * airlight)
+        return _within(affine, hazy) if self.config.within else affine
 
 
 def told_finer(network: UNet, config: UNetConfig) -> UNet:
     """A U that says the same in more words: lights place by place, or a scale for each colour.
 
-    Where features are the same all over, both say the same.
+    Where features are the same all over, both say the same; and so they do where nothing goes
+    beyond black or white.
 
     Args:
         network: One with one light a picture or one scale for all colours.
-        config: The same shape but for `lights`, as maps, and `scales`.
+        config: The same shape but for `lights`, as maps, `scales` and `within`.
 
     Returns:
         The network itself where the shapes differ in nothing, or in anything else.
@@ -265,7 +270,12 @@ def told_finer(network: UNet, config: UNetConfig) -> UNet:
     old = network.config
     maps = old.lights == "picture" and config.lights == "maps"
     thrice = old.scales == 1 and config.scales == 3
-    told = replace(old, lights="maps" if maps else old.lights, scales=3 if thrice else old.scales)
+    told = replace(
+        old,
+        lights="maps" if maps else old.lights,
+        scales=3 if thrice else old.scales,
+        within=config.within,
+    )
     if told == old or told != config:
         return network
     state = network.state_dict()
@@ -300,6 +310,20 @@ def _double(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
 def _spread(light: Light, size: Sequence[int]) -> Light:
     """Broad maps at a finer size; one light for the whole picture as it is."""
     return light if light.shape[-2:].numel() == 1 else F.interpolate(light, size, mode="bilinear")
+
+
+def _within(affine: AffineMap, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
+    """A map that keeps the darkest and the brightest pixel of each place, and of those around it,
+    within black and white: by a shift, so that no contrast is lost.
+    """  # noqa: D205
+    scale, offset = affine
+    side = hazy.shape[-1] // scale.shape[-1]
+    image = hazy.float()
+    darkest, brightest = -F.max_pool2d(-image, side), F.max_pool2d(image, side)
+    below = F.relu(-(scale * darkest + offset))
+    above = F.relu(scale * brightest + offset - 1)
+    around = F.avg_pool2d(F.pad(below - above, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return AffineMap(scale, offset + around)
 
 
 def _with_priors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 7 h w"]:
