@@ -320,10 +320,12 @@ def _within(affine: AffineMap, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
     side = hazy.shape[-1] // scale.shape[-1]
     image = hazy.float()
     darkest, brightest = -F.max_pool2d(-image, side), F.max_pool2d(image, side)
-    below = F.relu(-(scale * darkest + offset))
-    above = F.relu(scale * brightest + offset - 1)
-    around = F.avg_pool2d(F.pad(below - above, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return AffineMap(scale, offset + around)
+    for _ in range(3):  # as smoothing takes from the place that has most
+        below = F.relu(-(scale * darkest + offset))
+        above = F.relu(scale * brightest + offset - 1)
+        around = F.pad(below - above, (1, 1, 1, 1), mode="replicate")
+        offset = offset + F.avg_pool2d(around, 3, stride=1)
+    return AffineMap(scale, offset)
 
 
 def _with_priors(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 7 h w"]:
