@@ -19,7 +19,7 @@ MODELS = [model.name for model in list_models() if model.path]
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("size", [(500, 375), (4000, 3000)])
+@pytest.mark.parametrize("size", [(600, 450), (4000, 3000)])
 def test_the_network_sees_a_picture_once_and_small(name, size, monkeypatch):
     dehazer = Dehazer(name)
     seen = []

@@ -115,7 +115,7 @@ def test_strength_zero_changes_nothing(photo):
 
 
 def test_full_resolution_and_model_change_the_result(photo):
-    hazy_photograph(500, 400).save(photo)  # larger than the working size
+    hazy_photograph(700, 560).save(photo)  # larger than the working size
     results = set()
     for name, more in [("a", []), ("b", ["--full-resolution"]), ("c", ["--model", "dcp"])]:
         output = photo.parent / f"{name}.png"

