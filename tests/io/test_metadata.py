@@ -624,7 +624,7 @@ def test_premultiplied_modes_come_back(dehazer, mode):
     expected = np.asarray(dehazer(straight), float)
     solid = np.asarray(straight)[..., -1] > 128
     difference = np.abs(back - expected)[solid]  # of rounding, which what removes haze enlarges
-    assert difference.mean() <= 2
+    assert difference.mean() <= 4
     assert difference.max() <= 12
 
 
