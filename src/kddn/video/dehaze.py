@@ -42,7 +42,6 @@ _FULL = 2
 _APPLES = ("mp4", "mov", "3gp")
 """Containers whose HEVC Apple's players take only with a tag of its own."""
 
-
 _REORDERED = 10
 """Seconds by which a frame can be shown later than it is decoded, at most."""
 

@@ -214,6 +214,18 @@ def test_a_run_is_left_alone_by_what_it_cannot_go_on_from(nyu, tmp_path, name, c
     assert {path: path.read_bytes() for path in kept} == kept
 
 
+def test_a_checkpoint_of_an_earlier_kddn_which_knew_less_is_gone_on_from(nyu, tmp_path):
+    train("student", options(nyu, tmp_path, 1))
+    (last,) = tmp_path.rglob("last.ckpt")
+    found = torch.load(last, weights_only=True)
+    config = json.loads(found["network"]["config"])
+    del config["global_residual"]  # what it is by default
+    found["network"]["config"] = json.dumps(config)
+    torch.save(found, last)
+    train("student", options(nyu, tmp_path, 2, f"--resume={last}"))
+    assert len(log(tmp_path, "loss")) == 1
+
+
 def test_a_folders_last_checkpoint_is_its_last_runs(nyu, tmp_path):
     for seed in (1, 2):
         weights = train("student", options(nyu, tmp_path, 1, f"--seed_everything={seed}"))

@@ -236,8 +236,9 @@ class Earlier:
         Raises:
             DataError: If one does, whose rows would replace the other's.
         """
+        before = self.models()
         for name in models:
-            for other, checksum in self.models().items():
+            for other, checksum in before.items():
                 alike = Path(other).stem == Path(name).stem and other != name
                 if alike and checksum != checksum_of(name):
                     raise DataError(

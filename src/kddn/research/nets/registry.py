@@ -154,3 +154,11 @@ def rebuild(description: Mapping[str, str]) -> nn.Module:
         return architecture.build(architecture.config(**fields))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"does not say which network it holds: a {kind}, but {error!r}") from error
+
+
+def is_told_by(network: nn.Module, description: Mapping[str, str]) -> bool:
+    """Whether a description is of such a network, one by an earlier kddn too, which knew less."""
+    try:
+        return describe(rebuild(description)) == describe(network)
+    except ModelError:  # not ours to build
+        return description == describe(network)

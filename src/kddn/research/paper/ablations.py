@@ -134,14 +134,14 @@ def _images(
 def teachers_markdown(rows: Sequence[Row], runs: Runs, scenes: int) -> str:
     """What each row's teacher makes of NYU's validation scenes, beside the paper's figures."""
     assert runs.root is not None
-    taught = {row.name: row for row in rows if row.teacher}
-    systems = {name: _teacher(row, runs) for name, row in taught.items()}
+    in_the_paper = {row.name: row.teacher for row in rows if row.teacher}
+    systems = {row.name: _teacher(row, runs) for row in rows if row.teacher}
     found = score(systems, islice(NYU_CLEAR.cases(runs.root), scenes), [PROTOCOL])
     summaries = summarize([each for each in found if isinstance(each, Score)])
     heads = [f"teacher (nyu-clear, protocol {PROTOCOL})", "PSNR here (95%)", "SSIM here (95%)"]
     lines = [[*heads, "paper"]]
     for row in summaries:
-        psnr, ssim = taught[row.system].teacher or (0.0, 0.0)
+        psnr, ssim = in_the_paper[row.system]
         figures = [f"{row.figures['psnr']:.2f}", f"{row.figures['ssim']:.4f}"]
         lines.append([row.system, *figures, f"{psnr:.2f} / {ssim:.4f}"])
     return tables.markdown(lines)

@@ -89,8 +89,8 @@ class Runs:
             recipes = [read_recipe(recipe) for recipe in entry.recipes]
             named = [r["teacher_recipe"] for r in recipes if "teacher_recipe" in r]
             options.append(f"--model.losses.teacher={self.teacher([*named, 'teacher'][0])}")
-        if any(of.get("perceptual") for of in losses):
-            self.check_vgg(entry)
+        self.check_vgg(entry)
+        if _is_perceptual(entry):
             options.append(f"--model.losses.vgg={self.vgg}")
         return self._train("student", entry.recipes, 0, self.output / entry.name, options)
 
@@ -100,8 +100,7 @@ class Runs:
         Raises:
             KddnError: If there is none.
         """
-        needed = any(losses_of(recipe).get("perceptual") for recipe in entry.recipes)
-        if needed and self.vgg is None:
+        if self.vgg is None and _is_perceptual(entry):
             raise KddnError(f"{entry.name} needs a VGG to train: give `vgg`, or its `weights`")
 
     def teacher(self, recipe: str) -> Path:
@@ -120,6 +119,10 @@ class Runs:
         if self.ohaze is not None:
             said.append(f"--data.ohaze={self.ohaze.resolve()}")
         return train_once(stage, [*said, *more], folder)
+
+
+def _is_perceptual(entry: Entry) -> bool:
+    return any(losses_of(recipe).get("perceptual") for recipe in entry.recipes)
 
 
 def read_recipe(name: str) -> dict[str, Any]:

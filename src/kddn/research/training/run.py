@@ -20,7 +20,7 @@ from kddn.errors import DataError, KddnError, ModelError, one_line
 from kddn.research.data.module import HazeData
 from kddn.research.nets import Teacher
 from kddn.research.nets.checkpoints import save_network
-from kddn.research.nets.registry import describe
+from kddn.research.nets.registry import describe, is_told_by
 from kddn.research.training.callbacks import WeightsBeside
 from kddn.research.training.memory import keep_freed_memory
 from kddn.research.training.module import StudentTraining, TeacherTraining
@@ -208,7 +208,7 @@ def _check_checkpoint(path: Path, network: nn.Module) -> None:
             f"{path} is no checkpoint to go on from (it has no {min(missing)}); give a run's "
             "checkpoints/last.ckpt, or begin anew from weights by model.start"
         )
-    if (holds := found.get("network")) is not None and holds != describe(network):
+    if (holds := found.get("network")) is not None and not is_told_by(network, holds):
         raise ModelError(
             f"{path} holds a {holds}, the run asks for a {describe(network)}; go on with the "
             "recipe and options of its config.yaml"
