@@ -176,6 +176,8 @@ def test_impossible_batches_are_refused(bad):
         {"tinted": 2},
         {"night": 2},
         {"aerial": 2},
+        {"bend": -1},
+        {"collage": 2},
     ],
 )
 def test_impossible_haze_is_refused(bad):

@@ -286,6 +286,38 @@ def test_scenes_vary_in_tone_and_colour_targets_too():
     assert (values.amax(1) - values.amin(1)).mean() > 0.02
 
 
+def test_bent_depths_keep_what_is_nearest_and_farthest_in_place():
+    depth = torch.tensor([0.0, 0.25, 0.5, 1.0]).view(1, 1, 1, 4).expand(200, 1, 4, 4)
+    haze = HazeConfig(airlight=(1, 1), beta=(1, 1), bend=0.3)
+    pair = add_haze(torch.zeros(200, 3, 4, 4), depth, haze, seeded())
+    bent = -pair.transmission[:, 0, 0].log()
+    torch.testing.assert_close(bent[:, [0, 3]], torch.tensor([0.0, 1.0]).expand(200, 2))
+    exponents = (bent[:, 1:3].log() / torch.tensor([0.25, 0.5]).log()).log()
+    torch.testing.assert_close(exponents[:, 0], exponents[:, 1])
+    assert -0.3 <= exponents.min() < -0.25
+    assert 0.25 < exponents.max() <= 0.3
+    torch.testing.assert_close(pair.hazy[:, :1], 1 - pair.transmission)
+
+
+def test_a_collage_lays_a_part_of_another_scene_over_at_its_own_depth():
+    values = torch.arange(1, 9).view(8, 1, 1, 1) / 10
+    clean, depth = values.expand(8, 3, 40, 60), values.expand(8, 1, 40, 60)
+    pairs = [
+        add_haze(clean, depth, HazeConfig(beta=(1, 1), collage=0.5), seeded(seed))
+        for seed in range(20)
+    ]
+    over = torch.cat([(pair.clean != clean).float() for pair in pairs])[:, 0]
+    some = over.flatten(1).any(1)
+    assert 0.4 < some.float().mean() < 0.6
+    rows, columns = over[some].amax(2), over[some].amax(1)
+    torch.testing.assert_close(over[some], rows[:, :, None] * columns[:, None])  # rectangles
+    assert 0.2 < rows.mean(1).min() < rows.mean(1).max() < 0.8
+    for pair in pairs:
+        torch.testing.assert_close(pair.transmission, (-pair.clean[:, :1]).exp())
+        other = torch.where(pair.clean == clean, clean, clean.roll(1, 0))
+        torch.testing.assert_close(pair.clean, other)
+
+
 def test_what_is_not_asked_for_draws_nothing():
     clean, distance = landscape().expand(4, -1, -1, -1), torch.rand(4, 1, 96, 144)
     usual = add_haze(clean, distance, HazeConfig(tint=0.02), seeded())

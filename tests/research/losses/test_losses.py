@@ -1,5 +1,7 @@
 """Losses against closed forms (equations 1 to 6)."""
 
+import math
+
 import pytest
 import torch
 
@@ -44,15 +46,28 @@ def test_overshoot_is_what_lies_beyond_black_and_white():
     assert losses.overshoot(prediction).item() == pytest.approx((0.5 + 0.25) / 6)
 
 
+def test_log_squared_error_is_psnr_by_natural_logarithms_but_where_nothing_is_wrong():
+    target = torch.rand(3, 3, 4, 6)
+    prediction = target + torch.tensor([0.1, 0.03, 0.0]).view(3, 1, 1, 1)
+    as_psnr = -10 / math.log(10) * losses.log_squared_error(prediction[:2], target[:2]).item()
+    assert as_psnr == pytest.approx((20 + 20 * math.log10(1 / 0.03)) / 2, abs=0.05)
+    assert losses.log_squared_error(prediction[2:], target[2:]).item() == pytest.approx(
+        math.log(1e-5)
+    )
+
+
 def test_losses_that_are_not_the_papers_count_by_their_weights():
     batch = Pair(*features((2, 3, 8, 8), (2, 3, 8, 8)), None)
     student = torch.nn.Conv2d(3, 3, 1)
-    terms = Objective(student, Losses(fourier=0.1, overshoot=0.5))(student, batch)
+    terms = Objective(student, Losses(fourier=0.1, overshoot=0.5, log_squared_error=0.2))(
+        student, batch
+    )
     prediction = student(batch.hazy)
     expected = {
         "reconstruction": losses.reconstruction(prediction, batch.clean),
         "fourier": 0.1 * losses.fourier(prediction, batch.clean),
         "overshoot": 0.5 * losses.overshoot(prediction),
+        "log_squared_error": 0.2 * losses.log_squared_error(prediction, batch.clean),
     }
     assert losses.overshoot(prediction) > 0
     torch.testing.assert_close(terms, expected)

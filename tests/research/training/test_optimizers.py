@@ -106,3 +106,12 @@ def test_it_learns_what_it_is_given():
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="matrix_rate must be above 0"):
         Optimization(optimizer="muon", matrix_rate=0.0)
+    for optimizer, decay in (("muon", -0.1), ("adam", 0.1)):
+        with pytest.raises(ValueError, match="weight_decay must be 0 or more, and needs"):
+            Optimization(optimizer=optimizer, weight_decay=decay)
+
+
+def test_weights_decay_by_as_much_as_is_asked():
+    network = nn.Conv2d(8, 8, 3)
+    optimizer = Optimization(optimizer="muon", weight_decay=0.1).optimize(network)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.1]

@@ -58,6 +58,11 @@ class HazeConfig:
     aerial: float = 0.0
     """Fraction of images with a sky whose haze has the sky's colour, and lies before it: the sky
     itself stays as it is."""
+    bend: float = 0.0
+    """By how much depth varies, so that no scene's is learnt by heart: the largest logarithm of an
+    exponent, which leaves what is nearest and what is farthest where it is."""
+    collage: float = 0.0
+    """Fraction of images that a part of another image of the batch lies over, at its own depth."""
     camera: CameraConfig = field(default_factory=CameraConfig)
     """What the camera adds to hazy images."""
 
@@ -68,11 +73,11 @@ class HazeConfig:
             raise ValueError(f"beta must be a range of 0 or more, not {self.beta}")
         if self.angstrom < 0:
             raise ValueError(f"angstrom must be 0 or more, not {self.angstrom}")
-        if min(self.bias, self.grain, self.vary, self.uneven) < 0 or self.exponent < 1:
+        if min(self.bias, self.grain, self.vary, self.uneven, self.bend) < 0 or self.exponent < 1:
             raise ValueError(
-                "bias, grain, vary and uneven must be 0 or more, and exponent 1 or more"
+                "bias, grain, vary, uneven and bend must be 0 or more, and exponent 1 or more"
             )
-        for name in ("white", "haze_free", "floor", "tinted", "dim", "night", "aerial"):
+        for name in ("white", "haze_free", "floor", "tinted", "dim", "night", "aerial", "collage"):
             if not 0 <= (fraction := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {fraction}")
 
@@ -104,6 +109,12 @@ def add_haze(clean: Tensor, depth: Tensor, config: HazeConfig, generator: torch.
         airlight = airlight * _strong_tints(len(clean), config.tinted, generator)
     if config.vary > 0:
         clean = _varied(clean, config.vary, generator)
+    if config.bend > 0:
+        depth = depth ** between(-config.bend, config.bend, one_each, generator).exp().to(
+            depth.device
+        )
+    if config.collage > 0:
+        clean, depth = _laid_over(clean, depth, config.collage, generator)
     if config.night > 0:
         is_night = between(0, 1, one_each, generator) < config.night
         is_haze_free = is_haze_free | is_night
@@ -197,6 +208,25 @@ def _varied(clean: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     exponents = between(-amount, amount, (len(clean), 1, 1, 1), generator).exp()
     gains = (between(-amount, amount, (len(clean), 3, 1, 1), generator) / 2).exp()
     return (clean ** exponents.to(clean.device) * gains.to(clean.device)).clamp(0, 1)
+
+
+def _laid_over(
+    clean: Tensor, depth: Tensor, fraction: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Scenes and their depth, of which a fraction have a rectangle of the scene before them."""
+    count, _, *size = clean.shape
+    chosen = between(0, 1, (count, 1, 1, 1), generator) < fraction
+    is_over = chosen
+    for axis, side in enumerate(size):
+        shape = (1, 1, -1, 1) if axis == 0 else (1, 1, 1, -1)
+        places = torch.linspace(0, 1, side).view(shape)
+        length = between(0.25, 0.75, (count, 1, 1, 1), generator)
+        start = between(0, 1, (count, 1, 1, 1), generator) * (1 - length)
+        is_over = is_over & (places >= start) & (places <= start + length)
+    is_over = is_over.to(clean.device)
+    return torch.where(is_over, clean.roll(1, 0), clean), torch.where(
+        is_over, depth.roll(1, 0), depth
+    )
 
 
 def _as_lit(

@@ -68,6 +68,8 @@ class Losses:
     """Of the L1 distance of Fourier transforms: not in the paper."""
     overshoot: float = 0.0
     """Of what lies beyond black and white, beside what L1 says of it: not in the paper."""
+    log_squared_error: float = 0.0
+    """Of the logarithm of each image's squared error, which PSNR is too: not in the paper."""
     teacher: Literal["untrained"] | Path | None = None
     """For imitation: a teacher's weights (`.safetensors`, `.ckpt` or `.onnx`), or `untrained`, for
     one that has learned nothing."""
@@ -97,6 +99,7 @@ class Losses:
             self.output_distillation,
             self.fourier,
             self.overshoot,
+            self.log_squared_error,
         )
         if min(weights) < 0 or max(weights) == 0:
             raise ValueError(f"losses need weights of 0 or more, not all 0, but have {weights}")
@@ -158,6 +161,10 @@ class Objective(nn.Module):
             terms["fourier"] = config.fourier * losses.fourier(prediction, batch.clean)
         if config.overshoot:
             terms["overshoot"] = config.overshoot * losses.overshoot(prediction)
+        if config.log_squared_error:
+            terms["log_squared_error"] = config.log_squared_error * losses.log_squared_error(
+                prediction, batch.clean
+            )
         if self._vgg is not None:
             terms["perceptual"] = config.perceptual * self._compare(prediction, batch.clean)
         if self.imitation is not None:

@@ -41,6 +41,8 @@ class Optimization:
     """Where each cycle starts for what Muon changes: it falls with the learning rate."""
     floor: float = 5e-8
     """Where each cycle ends."""
+    weight_decay: float = 0.0
+    """Muon's and AdamW's: what a step takes off the weights, times the rate."""
     cycles: int = 3
     """Cycles a run. The paper's student has three of 20 epochs."""
     warmup: float = 0.0
@@ -51,6 +53,8 @@ class Optimization:
             raise ValueError("optimization needs 0 < floor <= learning_rate")
         if self.matrix_rate <= 0:
             raise ValueError(f"matrix_rate must be above 0, not {self.matrix_rate}")
+        if self.weight_decay < 0 or (self.weight_decay and self.optimizer != "muon"):
+            raise ValueError("weight_decay must be 0 or more, and needs optimizer: muon")
         if self.cycles < 1 or not 0 <= self.warmup < 1:
             raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
 
@@ -74,7 +78,12 @@ class Optimization:
     def optimize(self, modules: nn.Module) -> torch.optim.Optimizer:
         """The optimiser of what learns, at its highest rates."""
         if self.optimizer == "muon":
-            return Muon(modules, self.learning_rate, self.matrix_rate)
+            return Muon(
+                modules,
+                self.learning_rate,
+                self.matrix_rate,
+                weight_decay=self.weight_decay,
+            )
         return torch.optim.Adam(modules.parameters(), lr=self.learning_rate)
 
 
