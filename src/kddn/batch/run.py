@@ -209,7 +209,8 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
         row = replace(blank, status="done", **one(dehazer, job, settings))
     except TakenError as error:
         failed = replace(blank, status="failed", error=told(error, job.source))
-        row = blank if settings.skip_existing else failed  # another run was faster
+        # Another run was faster, unless it is a link to nowhere.
+        row = blank if settings.skip_existing and os.path.exists(job.output) else failed  # noqa: PTH110
     except Exception as error:  # one bad file does not stop the others, whatever it has
         row = replace(blank, status="failed", error=told(error, job.source))
     return replace(row, seconds=round(time.perf_counter() - began, 3))

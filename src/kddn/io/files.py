@@ -97,11 +97,11 @@ def _open(image: Image.Image, content: bytes) -> Opened:
     said = metadata.read(image, content)
     kind = "JPEG" if image.format in _JPEGS else image.format or "PNG"
     quality = _quality(image, content)
-    turned = orientation(image) > 4
+    turned = orientation(image)
     is_deep = image.mode.startswith("I")
     photograph = from_pil(image)
     height, width = photograph.pixels.shape[:2]
-    said = said.upright(width, height, turned=turned)
+    said = said.upright(width, height, turned)
 
     def encode_like(clear: Image.Image, as_format: str) -> bytes:
         return encode(clear, as_format, said, quality)
@@ -137,7 +137,8 @@ def _refuse_raw(source: Path | bytes, content: bytes) -> None:
         ImageError: If it is.
     """
     ending = source.suffix.lower() if isinstance(source, Path) else ""
-    if ending in _RAW or content[8:10] == b"CR" or content[4:12] == b"ftypcrx ":
+    is_cr2 = content[:4] == b"II*\0" and content[8:11] == b"CR\2"
+    if ending in _RAW or is_cr2 or content[4:12] == b"ftypcrx ":
         raise ImageError(_IS_RAW)
 
 
@@ -213,6 +214,8 @@ def _quality(image: Image.Image, content: bytes) -> dict[str, dict[str, Any]]:
             jpeg = dict(WELL["JPEG"])
         if (subsampling := JpegImagePlugin.get_sampling(image)) >= 0:
             jpeg["subsampling"] = subsampling
+        elif image.layers == 3:  # type: ignore[attr-defined]
+            jpeg["subsampling"] = "4:4:4"  # where Pillow cannot write what it was
         if image.info.get("adobe_transform") == 0 and image.mode == "RGB":
             jpeg["keep_rgb"] = True
         return {"JPEG": jpeg}

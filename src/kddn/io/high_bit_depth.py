@@ -164,6 +164,10 @@ def _read_png(content: bytes, max_pixels: int) -> DeepPicture | None:
     pixels: Pixels = _codecs().png_decode(content)
     with open_image(io.BytesIO(content)) as shallow:
         said = metadata.read(shallow, content)
+    key = next((data for kind, data in png.chunks(content) if kind == b"tRNS"), b"")
+    if pixels.shape[2] == 3 and len(key) == 6:  # the colour that is transparent
+        seen = (pixels != np.frombuffer(key, ">u2")).any(axis=2, keepdims=True)
+        pixels = np.concatenate([pixels, np.where(seen, np.uint16(65535), np.uint16(0))], axis=2)
     return _upright(pixels, said)
 
 
@@ -188,19 +192,24 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
         if page.dtype == np.uint16 and page.bitspersample < 16:
             white = (1 << page.bitspersample) - 1
             pixels = np.rint(pixels * (65535 / white)).astype(np.uint16)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            pixels = np.iinfo(pixels.dtype).max - pixels
         tags = {tag.code: tag.value for tag in page.tags.values()}
         extra = [int(kind) for kind in page.extrasamples]
         big, order, place = file.is_bigtiff, file.byteorder, page.offset
-        overviews = ("overviews",) * bool(kinds)
+        lost = ("overviews",) * bool(kinds)
         if page.axes == "SYX":  # planes apart
             pixels = np.ascontiguousarray(pixels.transpose(1, 2, 0))
+        if page.photometric == tifffile.PHOTOMETRIC.RGB and pixels.shape[-1] > 4:
+            pixels, lost = pixels[..., : 4 if extra[0] in _ALPHA else 3], (*lost, metadata.CHANNELS)
+            extra = extra if pixels.shape[-1] == 4 else []
     if pixels.ndim > 3:
         raise ImageError("a TIFF of several pictures in depth is not handled; split it first")
     exif = Image.Exif()
     exif.bigtiff, exif.endian = big, order
     exif.load_from_fp(io.BytesIO(content), place)
     profile = tags.get(_PROFILE) or b""
-    said = metadata.of_tiff(exif, profile, _tiff_dpi(tags), overviews)
+    said = metadata.of_tiff(exif, profile, _tiff_dpi(tags), lost)
     kind = _ALPHA.get(extra[0], "unspecified") if extra else "unassalpha"
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return _upright(straight(pixels) if kind == "assocalpha" else pixels, said, kind)
@@ -214,9 +223,15 @@ def _check_kind(page: Any) -> None:
     """
     import tifffile
 
-    if page.photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB):
+    known = [tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB]
+    if page.dtype == np.uint16:
+        known.append(tifffile.PHOTOMETRIC.MINISWHITE)
+    many = page.photometric != tifffile.PHOTOMETRIC.RGB and page.samplesperpixel > 2
+    if page.photometric not in known or many or page.dtype == np.uint8:
         kind = tifffile.PHOTOMETRIC(page.photometric).name
         samples = f"{page.samplesperpixel} samples of {page.dtype}"
+        if page.dtype == np.uint8:  # which Pillow has not read
+            samples += f" packed as {tifffile.COMPRESSION(page.compression).name}"
         raise ImageError(f"a TIFF of kind {kind}, {samples}, is not handled; make it RGB or gray")
     if page.dtype not in (np.uint16, np.float16, np.float32, np.float64):
         raise ImageError(f"a TIFF of {page.dtype} is not handled; make it uint16 or float")
@@ -228,7 +243,7 @@ def _upright(pixels: Pixels, said: Metadata, extra: str = "unassalpha") -> DeepP
     turn = _TURNS.get(orientation)
     upright = pixels if turn is None else np.ascontiguousarray(turn(pixels))
     height, width = upright.shape[:2]
-    return DeepPicture(upright, said.upright(width, height, turned=orientation > 4), extra)
+    return DeepPicture(upright, said.upright(width, height, orientation), extra)
 
 
 def _tiff_is_deep(content: bytes) -> bool:
@@ -236,7 +251,9 @@ def _tiff_is_deep(content: bytes) -> bool:
     try:
         with open_image(io.BytesIO(content)) as shallow:
             bits = shallow.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
-            return max(bits) > 8 and not (shallow.mode.startswith("I;16") and max(bits) == 16)
+            whole = shallow.mode.startswith("I;16") and max(bits) == 16
+            is_negative = shallow.tag_v2.get(262) == 0  # type: ignore[attr-defined]
+            return max(bits) > 8 and (is_negative or not whole)
     except OSError:
         return True  # such as float colour
 

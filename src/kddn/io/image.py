@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from kddn.errors import ImageError
+from kddn.io.limits import load
 
 Pixels = NDArray[Any]
 
@@ -83,7 +84,7 @@ def from_tensor(tensor: Any) -> Photograph:
             + " ".join(map(str, tensor.shape))
         )
     array = tensor.detach().cpu()
-    if array.is_floating_point():
+    if array.is_floating_point() and array.element_size() < 4:
         array = array.float()  # NumPy has no bfloat16
     inner = from_array(np.ascontiguousarray(array.numpy().transpose(1, 2, 0)))
 
@@ -202,6 +203,8 @@ def from_pil(image: Image.Image) -> Photograph:
     Raises:
         ImageError: If its pixels cannot be read, or the mode cannot be handled.
     """
+    if 0 in image.size:
+        raise ImageError(f"it has no pixels: {image.width} x {image.height}")
     source = upright(image)
     if source.mode.startswith("I"):
         photograph = _from_whole_numbers(source)
@@ -318,16 +321,35 @@ def upright(image: Image.Image) -> Image.Image:
         ImageError: If the pixels cannot be read.
     """
     try:
-        image.load()
+        load(image)
         if orientation(image) == 1:
             return image
-        turned = ImageOps.exif_transpose(image)
-        turned.format = image.format
-        return turned
     except MemoryError:
         raise
     except Exception as error:  # decoders' errors share no base class
         raise ImageError(f"its pixels cannot be read ({error})") from error
+    try:
+        turned = ImageOps.exif_transpose(image)
+    except Exception:  # whatever EXIF that cannot be written again makes Pillow raise
+        turned = image.transpose(_TURNS[orientation(image)])
+        turned.info = {name: said for name, said in image.info.items() if name not in _ORIENTED}
+    turned.format = image.format
+    return turned
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes pictures upright, by EXIF's orientation."""
+
+_ORIENTED = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+"""What Pillow calls that which says how pixels lie."""
 
 
 def orientation(image: Image.Image) -> int:

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from kddn.errors import SizeError
 
@@ -14,6 +14,9 @@ there is memory for."""
 
 PROGRAMS = ("EPS", "WMF")
 """Formats that are programs, not pictures: Pillow would have Ghostscript or Windows run them."""
+
+_MOST_PACKED = 16 << 20
+"""Bytes that a PNG's packed text or colour profile may have: Pillow's own limit is 1 MB."""
 
 _lock = threading.Lock()
 
@@ -42,11 +45,29 @@ def open_image(source: Path | IO[bytes], maximum: int = MAXIMUM_PIXELS) -> Image
     """
     limit = maximum if _is_icon(source) else None
     with _lock:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit
+        before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = limit, _MOST_PACKED
         try:
             return Image.open(source, formats=_formats())
         except Image.DecompressionBombError as error:
             raise SizeError(f"it holds a larger picture than it says ({error})") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
+
+
+def load(image: Image.Image) -> None:
+    """Read the pixels of what `open_image` opened, however large.
+
+    Of a TIFF's, and of no other format's, Pillow would ask for the number again.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if image.format != "TIFF" or limit is None or image.width * image.height <= limit:
+        image.load()
+        return
+    with _lock:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image.load()
         finally:
             Image.MAX_IMAGE_PIXELS = before
 

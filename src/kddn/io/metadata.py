@@ -25,7 +25,12 @@ CHANNELS = "further channels"
 _THUMBNAILS = (0x0409, 0x040C)
 """Photoshop's image resources that hold a small picture."""
 
+_CAPTIONS = 0x0404
+"""That of IPTC's captions and keywords."""
+
 _XMP_TAG, _PROFILE_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 34675, 33723, 34377
+_OF_THE_HAZY = {37724: "Photoshop's layers", 52545: "content credentials (C2PA)"}
+"""TIFF's tags that hold or sign the picture as it was."""
 _LAYOUT_TAGS = frozenset(
     {*range(254, 260), 262, 266, 273, 274, 277, 278, 279, 284, 317, *range(320, 324), 324, 325, 330}
     | {338, 339, 347, *range(512, 522), *range(529, 533), _PROFILE_TAG}
@@ -43,8 +48,13 @@ _GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _PLACES = (0x9214, 0xA214)
 """EXIF's tags of where the subject is, in the picture as it lay."""
 
+_DAMAGED = "damaged entries of EXIF"
+
 _PPM = re.compile(rb"P\d\s+" + 2 * rb"(?:#[^\n]*\n\s*)*\d+\s+" + rb"(?:#[^\n]*\n\s*)*(\d+)")
 """A header, up to the largest value."""
+
+_USUAL_TRANSFER = (1, 2, 6, 13, 14, 15)
+"""What H.273 calls the curves of BT.709 and sRGB, under all of their names, or none."""
 
 _RGB_ALONE = ("WEBP", "AVIF")
 """Formats in which gray becomes RGB."""
@@ -82,9 +92,15 @@ class Metadata:
     lost: tuple[str, ...] = ()
     """What no result has."""
 
-    def upright(self, width: int, height: int, *, turned: bool) -> "Metadata":
-        """What stays true once pixels are turned as they are to be seen."""
-        exif = self.exif
+    def upright(self, width: int, height: int, orientation: int) -> "Metadata":
+        """What stays true once pixels are turned, or mirrored, as they are to be seen.
+
+        Args:
+            width: That of the upright picture.
+            height: That of the upright picture.
+            orientation: EXIF's, 1 to 8, of the picture as it lay.
+        """
+        exif, lost = self.exif, self.lost
         if exif is not None:
             for tag in (ExifTags.Base.Orientation, 256, 257):
                 exif.pop(tag, None)
@@ -92,11 +108,13 @@ class Metadata:
             for tag, side in {40962: width, 40963: height}.items():
                 if tag in camera:
                     camera[tag] = side
-            for tag in _PLACES if turned else ():
+            for tag in _PLACES if orientation != 1 else ():
                 camera.pop(tag, None)
         packet = xmp.without_thumbnails(xmp.upright(self.xmp, width, height))
-        dpi = self.dpi[::-1] if self.dpi and turned else self.dpi
-        return replace(self, exif=exif, xmp=packet, dpi=dpi)
+        if orientation != 1 and (rest := xmp.without_regions(packet)) != packet:
+            packet, lost = rest, (*lost, "where faces are")
+        dpi = self.dpi[::-1] if self.dpi and orientation > 4 else self.dpi
+        return replace(self, exif=exif, xmp=packet, dpi=dpi, lost=lost)
 
     def cannot_hold(self, format: str) -> tuple[str, ...]:
         """What of it a format cannot say, by name."""
@@ -104,7 +122,7 @@ class Metadata:
             "EXIF": self._exif_for(format),
             "XMP": self.xmp,
             "colour profile": self.profile,
-            "IPTC": self._resources(),
+            "IPTC": self.iptc,
             "comment": self.comment,
             "text": [kind for kind, _ in self.chunks if kind in (b"tEXt", b"zTXt", b"iTXt")],
             "geographic tags": [tag for tag in _GEO_TAGS if self.exif and tag in self.exif],
@@ -121,7 +139,7 @@ class Metadata:
     def options(self, format: str) -> dict[str, Any]:
         """What to tell Pillow when it saves, of what it can write."""
         lost, holds = self.cannot_hold(format), _holds(format)
-        exif = self._exif_for(format)
+        exif: Any = self._exif_for(format)
         options: dict[str, Any] = {}
         if format == "PNG":
             return options  # see `finish`
@@ -130,13 +148,13 @@ class Metadata:
         if self.profile and "colour profile" in holds and "colour profile" not in lost:
             options["icc_profile"] = self.profile
         if exif and "EXIF" in holds and "EXIF" not in lost:
-            options["exif"] = exif
+            options["exif"] = exif if format == "TIFF" else tiff.exif_bytes(exif)
         if self.xmp and "XMP" in holds and "XMP" not in lost and format != "TIFF":
             options["xmp"] = self.xmp
         if self.comment and "comment" in holds:
             options["comment"] = self.comment
-        if format == "JPEG" and (resources := self._resources()):
-            options["extra"] = _photoshop_segments(resources)
+        if format == "JPEG" and self.iptc:
+            options["extra"] = _photoshop_segments(self.iptc)
         return options
 
     def finish(self, content: bytes, format: str) -> bytes:
@@ -173,22 +191,15 @@ class Metadata:
                 chosen.pop(tag, None)
             if self.xmp:
                 chosen[_XMP_TAG] = self.xmp
-            if self.iptc and _PHOTOSHOP_TAG not in chosen:
+            if self.iptc:
                 chosen[_PHOTOSHOP_TAG] = self.iptc
         return chosen if len(chosen) else None
-
-    def _resources(self) -> bytes:
-        """Photoshop's image resources, of a TIFF from its tags."""
-        tags: Any = self.exif or {}
-        if captions := _bytes(tags.get(_IPTC_TAG)):
-            captions = _image_resources({0x0404: captions})
-        return self.iptc or _bytes(tags.get(_PHOTOSHOP_TAG)) or captions
 
     def _segment(self, name: str) -> bytes:
         if name == "XMP":
             return self.xmp
         exif = self._exif_for("JPEG")
-        return exif.tobytes() if exif else b""
+        return tiff.exif_bytes(exif) if exif else b""
 
     def _png_chunks(self, content: bytes) -> Iterator[png.Chunk]:
         if self.format == "PNG":
@@ -201,7 +212,7 @@ class Metadata:
         if self.xmp:
             yield b"iTXt", png.XMP_KEYWORD + b"\0\0\0\0\0" + self.xmp
         if exif := self._exif_for("PNG"):
-            yield b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")
+            yield b"eXIf", tiff.exif_bytes(exif).removeprefix(b"Exif\0\0")
 
 
 def _holds(format: str) -> set[str]:
@@ -217,17 +228,24 @@ def read(image: Image.Image, content: bytes) -> Metadata:
     """
     kind = image.format or ""
     info = image.info
-    captions = captions_in_numbers(image.getexif()) if kind == "TIFF" else b""
-    found = Metadata(
-        "JPEG" if kind == "MPO" else kind,
-        exif=_exif(image),
-        xmp=_bytes(info.get("xmp")).rstrip(b"\0"),
-        profile=_bytes(info.get("icc_profile")),
-        dpi=_dpi(info.get("dpi")),
-        iptc=captions or _image_resources(info.get("photoshop")),
-        comment=_comment(info.get("comment")),
-    )
-    found = replace(found, lost=_more_than_pillow_reads(image, content))
+    if kind == "TIFF":
+        overviews = ("overviews",) * (len(tiff.kinds_of_pages(image)) > 1)
+        profile, dpi = _bytes(info.get("icc_profile")), _dpi(info.get("dpi"))
+        found = of_tiff(image.getexif(), profile, dpi, overviews)
+        found = replace(found, xmp=found.xmp or _bytes(info.get("xmp")).rstrip(b"\0"))
+    else:
+        exif, damaged = _whole(image)
+        found = Metadata(
+            "JPEG" if kind == "MPO" else kind,
+            exif=exif,
+            xmp=_bytes(info.get("xmp")).rstrip(b"\0"),
+            profile=_bytes(info.get("icc_profile")),
+            dpi=_dpi(info.get("dpi")),
+            iptc=_image_resources(info.get("photoshop")),
+            comment=_comment(info.get("comment")),
+            lost=damaged,
+        )
+    found = replace(found, lost=(*_more_than_pillow_reads(image, content), *found.lost))
     tags = getattr(image, "tag_v2", None)
     if tags is not None and not {*tags} >= {282, 283}:  # for which Pillow takes 1
         found = replace(found, dpi=None)
@@ -235,18 +253,12 @@ def read(image: Image.Image, content: bytes) -> Metadata:
         kept, lost = png.extras(content)
         if image.mode.startswith("I") and "transparency" in info:  # one gray of 16 bits
             lost = (*lost, "transparency")
-        return replace(found, chunks=kept, lost=lost)
+        packet = found.xmp or png.raw_xmp(content)
+        return replace(found, chunks=kept, xmp=packet, lost=(*found.lost, *lost))
     if kind in ("JPEG", "MPO"):
         return _without_what_is_behind(found, image)
     if kind == "HEIF":
         return replace(found, lost=(*found.lost, *_heif_extras(info)))
-    if kind == "TIFF":
-        exif = found.exif or Image.Exif()
-        return replace(
-            found,
-            xmp=_bytes(exif.get(_XMP_TAG)) or found.xmp,
-            lost=(*found.lost, *("overviews",) * (len(tiff.kinds_of_pages(image)) > 1)),
-        )
     return found
 
 
@@ -260,7 +272,18 @@ def _more_than_pillow_reads(image: Image.Image, content: bytes) -> tuple[str, ..
         lost.append(CHANNELS)
     if image.format == "ICO" and len(image.info.get("sizes", ())) > 1:
         lost.append("its other sizes")
+    if image.format in ("AVIF", "HEIF") and _has_colours_of_its_own(content[: 1 << 20]):
+        lost.append("the description of its colours")
     return tuple(lost)
+
+
+def _has_colours_of_its_own(start: bytes) -> bool:
+    """Whether an AVIF or HEIF says in numbers (nclx) that its colours are not sRGB's."""
+    place = start.find(b"colrnclx") + 8
+    if place < 8 or len(start) < place + 4:
+        return False
+    primaries, transfer = struct.unpack(">HH", start[place : place + 4])
+    return primaries not in (1, 2) or transfer not in _USUAL_TRANSFER
 
 
 def _bits(image: Image.Image, start: bytes) -> int:
@@ -277,42 +300,72 @@ def _bits(image: Image.Image, start: bytes) -> int:
 def of_tiff(
     exif: Image.Exif, profile: bytes, dpi: tuple[float, float] | None, lost: tuple[str, ...] = ()
 ) -> Metadata:
-    """What a TIFF says whose pixels Pillow does not read."""
-    captions = captions_in_numbers(exif)
-    exif = read_whole(exif)
-    xmp = _bytes(exif.get(_XMP_TAG))
-    return Metadata("TIFF", exif, xmp, profile, dpi, iptc=captions, lost=lost)
-
-
-def _exif(image: Image.Image) -> Image.Exif | None:
-    """EXIF, or none where it is damaged."""
+    """What a TIFF says beside its pixels, as its tags and the directories behind them say it."""
+    captions = _captions_in_numbers(exif) or _bytes(exif.get(_IPTC_TAG))
     try:
-        return read_whole(image.getexif())
+        exif, damaged = _read_whole(exif)
+    except Exception:  # whatever damaged directories make Pillow raise
+        return Metadata("TIFF", None, b"", profile, dpi, lost=(*lost, "EXIF (damaged)"))
+    lost = (*lost, *damaged)
+    for tag, name in _OF_THE_HAZY.items():
+        if exif.pop(tag, None) is not None:
+            lost = (*lost, name)
+    resources = _parts(_bytes(exif.pop(_PHOTOSHOP_TAG, None)))
+    if captions:
+        resources.setdefault(_CAPTIONS, captions)
+    packet = _bytes(exif.get(_XMP_TAG))
+    return Metadata("TIFF", exif, packet, profile, dpi, _image_resources(resources), lost=lost)
+
+
+def _whole(image: Image.Image) -> tuple[Image.Exif | None, tuple[str, ...]]:
+    """EXIF, or none where it is damaged all over, and what of it is lost."""
+    try:
+        return _read_whole(image.getexif())
     except Exception:  # whatever a damaged one makes Pillow raise
-        return None
+        return None, ("EXIF (damaged)",)
 
 
-def captions_in_numbers(exif: Image.Exif) -> bytes:
+def _captions_in_numbers(exif: Image.Exif) -> bytes:
     """IPTC's captions, taken out of a TIFF's tags where they are written as numbers of 32 bits.
 
-    Pillow would read the first of these alone. They become one of Photoshop's image resources.
+    Pillow would read the first of these alone.
     """
     tags: Any = exif._info
     if tags is None or tags.tagtype.get(_IPTC_TAG) != TiffTags.LONG:
         return b""
-    captions = tags._tagdata.get(_IPTC_TAG)
+    captions: bytes = tags._tagdata.get(_IPTC_TAG) or b""
     del exif[_IPTC_TAG]
-    return _image_resources({0x0404: captions})
+    return captions
 
 
-def read_whole(exif: Image.Exif) -> Image.Exif:
-    """EXIF that no longer needs its file."""
+def _read_whole(exif: Image.Exif) -> tuple[Image.Exif, tuple[str, ...]]:
+    """EXIF that no longer needs its file, without what cannot be written again, and its name."""
     camera = exif.get_ifd(ExifTags.IFD.Exif)
     if ExifTags.IFD.Interop in camera:
         camera[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
     exif.get_ifd(ExifTags.IFD.GPSInfo)
-    exif.tobytes()
-    return exif
+    try:
+        exif.tobytes()
+    except Exception:  # values of another type than their tags', such as heights below the sea
+        for group in SUB_DIRECTORIES:
+            _drop_damaged(exif.get_ifd(group), group)
+        _drop_damaged(exif, None)
+        exif.tobytes()
+        return exif, (_DAMAGED,)
+    return exif, ()
+
+
+def _drop_damaged(tags: Any, group: int | None) -> None:
+    """Remove the tags of a directory that cannot be written."""
+    for tag in list(tags):
+        directory = TiffImagePlugin.ImageFileDirectory_v2(group=group)
+        try:
+            directory[tag] = tags[tag]
+            directory.tobytes(8)
+        except Exception:  # whatever a value of another type makes Pillow raise
+            if group is None and tag in SUB_DIRECTORIES:
+                continue
+            del tags[tag]
 
 
 def _bytes(value: Any) -> bytes:
@@ -324,7 +377,11 @@ def _bytes(value: Any) -> bytes:
 def _comment(value: Any) -> bytes:
     """A comment, unless it is an encoder's about itself."""
     comment = _bytes(value)
-    return b"" if comment.startswith((b"Created by", b"Kakadu", b"CREATOR")) else comment
+    return b"" if comment.startswith(_ENCODERS) else comment
+
+
+_ENCODERS = (b"Created by OpenJPEG", b"Kakadu-", b"CREATOR: gd-jpeg")
+"""How encoders begin comments about themselves."""
 
 
 def _dpi(value: Any) -> tuple[float, float] | None:
@@ -343,6 +400,22 @@ def _image_resources(resources: Any) -> bytes:
             padded = data + b"\0" * (len(data) % 2)
             parts.append(b"8BIM" + struct.pack(">HHI", code, 0, len(data)) + padded)
     return b"".join(parts)
+
+
+def _parts(resources: bytes) -> dict[int, bytes]:
+    """Photoshop's image resources by their numbers, up to where they are damaged."""
+    parts: dict[int, bytes] = {}
+    place = 0
+    while resources[place : place + 4] == b"8BIM" and place + 7 <= len(resources):
+        code = int.from_bytes(resources[place + 4 : place + 6], "big")
+        name = resources[place + 6] + 1
+        start = place + 6 + name + name % 2 + 4
+        length = int.from_bytes(resources[start - 4 : start], "big")
+        if start + length > len(resources):
+            break
+        parts[code] = resources[start : start + length]
+        place = start + length + length % 2
+    return parts
 
 
 def _photoshop_segments(resources: bytes) -> bytes:
@@ -390,7 +463,7 @@ def _without_what_is_behind(found: Metadata, image: Image.Image) -> Metadata:
         name == "APP11" and b"jumb" in data[:64] for name, data in getattr(image, "applist", [])
     ):
         lost.append("content credentials (C2PA)")
-    return replace(found, xmp=packet, lost=tuple(lost))
+    return replace(found, xmp=packet, lost=(*found.lost, *lost))
 
 
 def _kinds_of_pictures(image: Image.Image) -> list[str]:

@@ -12,6 +12,12 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 
+_RAW_XMP = (b"Raw profile type xmp\0", b"Raw profile type APP1\0")
+_XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
+"""How a JPEG's segment begins that holds XMP."""
+_MOST_TEXT = 16 << 20
+"""Bytes that packed text may have."""
+
 _COLOUR = {b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"cICP", b"mDCV", b"cLLI"}
 _OTHERS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"oFFs", b"sTER"}
 _SAMPLES = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -65,6 +71,24 @@ def _is_exif_or_xmp(kind: bytes, data: bytes) -> bool:
     return kind in (b"tEXt", b"zTXt") and bool(
         re.match(rb"Raw profile type (exif|APP1|xmp)\0", data)
     )
+
+
+def raw_xmp(content: bytes) -> bytes:
+    """An XMP packet that ImageMagick wrote as text: its length, and its bytes as hexadecimals."""
+    for kind, data in chunks(content):
+        if kind not in (b"tEXt", b"zTXt") or not data.startswith(_RAW_XMP):
+            continue
+        _, _, text = data.partition(b"\0")
+        try:
+            if kind == b"zTXt":
+                text = zlib.decompressobj().decompress(text[1:], _MOST_TEXT)
+            packet = bytes.fromhex("".join(text.decode("ascii").split()[2:]))
+        except (ValueError, zlib.error):
+            continue
+        packet = packet.removeprefix(_XMP_SEGMENT)
+        if b"xmpmeta" in packet or b"rdf:RDF" in packet:
+            return packet
+    return b""
 
 
 def _is_profile(data: bytes) -> bool:

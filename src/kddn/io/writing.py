@@ -26,8 +26,9 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         if path.exists() and not path.is_file():
             raise ImageError(f"{path} is no file to write to; name another output")
         if not overwrite:
+            is_there = "exists already" if path.exists() else "is a link that leads nowhere"
             raise TakenError(
-                f"{path} exists already; remove it, ask to overwrite, or name another output"
+                f"{path} {is_there}; remove it, ask to overwrite, or name another output"
             )
 
 
@@ -155,7 +156,20 @@ _ANY_MARK = f".kddn-{'?' * 12}-"
 
 @cache
 def _host() -> str:
-    return re.sub(r"[^\w.]", "", socket.gethostname(), flags=re.ASCII)[:40] or "host"
+    """This machine's name, and what tells it and this container from others of that name."""
+    name = re.sub(r"[^\w.]", "", socket.gethostname(), flags=re.ASCII)[:40] or "host"
+    own = _container()
+    return f"{name}.{hashlib.sha256(own).hexdigest()[:8]}" if own else name
+
+
+def _container() -> bytes:
+    """What tells the machine since it was started, and where its processes have their numbers."""
+    own = b""
+    with contextlib.suppress(OSError):
+        own += Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    with contextlib.suppress(OSError):
+        own += b"%d" % Path("/proc/self/ns/pid").stat().st_ino
+    return own
 
 
 _ABANDONED = 24 * 60 * 60

@@ -13,6 +13,11 @@ _EXIF = rb"http://ns\.adobe\.com/exif/1\.0/"
 _NOTE = rb"http://ns\.adobe\.com/xmp/note/"
 _CAMERA = rb"http://ns\.google\.com/photos/1\.0/camera/"
 _VIDEO = rb"(?:MotionPhoto|MicroVideo)\w*"
+_REGIONS = {
+    rb"http://www\.metadataworkinggroup\.com/schemas/regions/": b"Regions",
+    rb"http://ns\.microsoft\.com/photo/1\.2/": b"RegionInfo",
+}
+"""Namespaces of where faces and other things are in a picture, and what of them says so."""
 _CONTAINER = rb"http://ns\.google\.com/photos/1\.0/container/"
 
 
@@ -43,6 +48,14 @@ def without_thumbnails(packet: bytes) -> bytes:
     """A packet without small copies of the picture."""
     prefix = _prefix(packet, _XMP)
     return packet if prefix is None else _without_element(packet, prefix + b":Thumbnails")
+
+
+def without_regions(packet: bytes) -> bytes:
+    """A packet that does not say where in the picture faces and other things are."""
+    for namespace, name in _REGIONS.items():
+        if (prefix := _prefix(packet, namespace)) is not None:
+            packet = _without_element(packet, prefix + b":" + name)
+    return packet
 
 
 def announces_gain_map(packet: bytes) -> bool:
@@ -101,9 +114,11 @@ def _prefix(packet: bytes, namespace: bytes) -> bytes | None:
 
 def _without_element(packet: bytes, name: bytes) -> bytes:
     """A packet without the elements of a name, and what is in them."""
-    opening, closing = b"<" + name + b">", b"</" + name + b">"
+    opening, closing = re.compile(rb"<%s[>\s]" % re.escape(name)), b"</" + name + b">"
     kept, place = [], 0
-    while (start := packet.find(opening, place)) >= 0 and (end := packet.find(closing, start)) >= 0:
-        kept.append(packet[place:start])
+    while (found := opening.search(packet, place)) and (
+        end := packet.find(closing, found.end())
+    ) >= 0:
+        kept.append(packet[place : found.start()])
         place = end + len(closing)
     return b"".join([*kept, packet[place:]])

@@ -1,19 +1,28 @@
 """Reading the files of data sets, with errors that name them."""
 
+import struct
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from kddn.errors import DataError
+from kddn.errors import DataError, ImageError
+from kddn.io.image import upright
 
 PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Endings of picture files."""
 
-_UNREADABLE = (OSError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises; of a broken PNG, the second."""
+_UNREADABLE = (
+    ImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises, of broken PNGs and TIFFs too."""
 
 
 def list_pictures(root: Path) -> list[Path]:
@@ -44,7 +53,7 @@ def read_pixels(path: Path, mode: str) -> np.ndarray:
     try:
         with Image.open(path) as image:
             _check_bits(path, image)
-            return np.array(ImageOps.exif_transpose(image).convert(mode))
+            return np.array(upright(image).convert(mode))
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 
