@@ -694,6 +694,56 @@ def test_a_picture_that_cannot_have_its_result_does_not_end_the_watch(folder):
     assert "would be replaced by its result" in jobs["b.png"].problem
 
 
+def test_results_of_two_folders_do_not_replace_each_other(folder):
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        shutil.move(
+            folder / "a.jpg" if name == "one" else folder / "b.png", folder / name / "a.png"
+        )
+    template = Destination(output=str(folder / "out/{stem}{suffix}"))
+    looks = watch(folder, template, recursive=True)
+    first, second = until_job(looks), until_job(looks)
+    assert (first.problem, first.output) == ("", second.output)
+    assert "another picture's result is" in second.problem
+    time.sleep(0.01)
+    second.source.touch()
+    again = until_job(looks)
+    assert (again.source, again.problem) == (second.source, second.problem)
+    first.source.touch()
+    assert (again := until_job(looks)).source == first.source
+    assert again.problem == ""
+
+
+def test_a_link_to_nowhere_is_not_passed_over(folder):
+    (folder / "out.jpg").symlink_to(folder / "gone.jpg")
+    job = Job(folder / "a.jpg", folder / "out.jpg")
+    for skip in (False, True):
+        [(_, row)] = run(Dehazer("dcp"), [job], Settings(skip_existing=skip))
+        assert row.status == "failed"
+        assert "out.jpg is a link that leads nowhere; remove it" in row.error
+    [(_, row)] = run(Dehazer("dcp"), [job], Settings(overwrite=True))
+    assert row.status == "done"
+    assert (folder / "gone.jpg").is_file()
+
+
+def test_watching_replaces_what_is_there_where_it_is_asked_to(folder, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "kddn.cli.dehaze.run", lambda dehazer, work, how, **_: seen.append(how) or []
+    )
+    monkeypatch.setattr("kddn.cli.dehaze.watching.watch", lambda *_, **__: iter(()))
+    for more in ((), ("--overwrite",), ("--skip-existing",)):
+        command = ["kddn", "dehaze", "--watch", str(folder), "-o", str(folder / "out"), *more]
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit, match="0"):
+            main()
+    assert [(how.overwrite, how.skip_existing) for how in seen] == [
+        (False, True),
+        (True, False),
+        (False, True),
+    ]
+
+
 def test_namesakes_keep_their_endings_whichever_came_first(folder):
     shutil.copy(folder / "b.png", folder / "a.png")
     looks = watch(folder, Destination(output="out", format="png"))
@@ -771,6 +821,7 @@ def test_a_pipe_reads_and_writes(folder):
     ("arguments", "cause"),
     [
         ([], "which pictures?"),
+        (["a.jpg", "--overwrite", "--skip-existing"], "contradict each other"),
         (["a.jpg", "--watch", "."], "--watch is for a folder alone"),
         (["a.jpg", "--in-place", "--compare"], "leaves nothing to compare with"),
         (["a.jpg", "--in-place", "--skip-existing"], "leaves nothing to tell by"),

@@ -344,6 +344,44 @@ def test_tar_files_stay_tar_files(cluster, tmp_path):
     assert [Path(row.input).name for row in done(tmp_path / "in", tmp_path / "out")] == ["b.tar"]
 
 
+@pytest.mark.parametrize(
+    "damage", ["a flipped bit", "cut at a member", "cut in a header", "joined"]
+)
+def test_a_tar_file_with_less_or_more_than_it_seems_is_damaged(tmp_path, damage):
+    from kddn.batch.shards import dehaze_tar
+
+    whole, output = tmp_path / "a.tar", tmp_path / "b.tar"
+    make_tar(whole, {f"{number}.cls": b"7" for number in range(6)})
+    content, step = bytearray(whole.read_bytes()), 1024  # a header and a block
+    assert list(dehaze_tar(whole, output, None)) == []
+    if damage == "a flipped bit":
+        content[2 * step] ^= 1
+    elif damage == "joined":
+        content += whole.read_bytes()
+    else:
+        del content[3 * step + (100 if damage == "cut in a header" else 0) :]
+    whole.write_bytes(content)
+    with pytest.raises(KddnError, match=r"a\.tar is no tar file, or damaged"):
+        list(dehaze_tar(whole, output, None))
+
+
+def test_a_column_that_must_not_be_null_may_lose_a_picture(tmp_path):
+    from kddn.batch.shards import dehaze_parquet
+
+    schema = pa.schema([pa.field("image", pa.binary(), nullable=False)])
+    table = pa.table({"image": [picture(), b"broken"]}, schema=schema)
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows = list(
+        dehaze_parquet(
+            tmp_path / "a.parquet",
+            tmp_path / "b.parquet",
+            lambda content, name: (name, None if content == b"broken" else b"clear"),
+        )
+    )
+    assert rows == ["0/image", "1/image"]
+    assert pq.read_table(tmp_path / "b.parquet")["image"].to_pylist() == [b"clear", None]
+
+
 def test_parquet_files_keep_all_but_their_pictures(cluster, tmp_path):
     (tmp_path / "in").mkdir()
     table = pa.table(

@@ -84,6 +84,20 @@ def test_names_are_kept_without_folders(client, name, format, expected):
     assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ('attachment; filename="山.jpg"', "%E5%B1%B1-dehazed.jpg"),
+        ("attachment; filename=photo.jpg", "photo-dehazed.jpg"),
+        ("attachment", "picture-dehazed.jpg"),
+    ],
+)
+def test_a_body_may_say_its_name(client, said, expected):
+    headers = RAW | {"Content-Disposition": said.encode()}
+    answer = client.post("/v1/dehaze", content=PICTURE, headers=headers)
+    assert answer.headers["content-disposition"].endswith(expected)
+
+
 def test_another_format_can_be_asked_for(client, dehazer):
     answer = client.post("/v1/dehaze?format=png", content=PICTURE, headers=RAW)
     assert answer.headers["content-type"] == "image/png"

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from asking import MODEL, PICTURE, RAW, is_problem
+from fastapi import FastAPI
 from fastapi import Request as Asked
 from fastapi.testclient import TestClient
 from httpx2 import Request
@@ -19,6 +20,7 @@ from kddn.server.app import create_app
 from kddn.server.bodies import Bodies
 from kddn.server.guard import Guard, Meters
 from kddn.server.jobs import GoneError, Jobs
+from kddn.server.models import Models
 from kddn.server.problems import ProblemError
 from kddn.server.settings import Settings
 
@@ -167,6 +169,37 @@ def test_the_key_is_asked_for():
             is_problem(asked.get(path, headers=headers), 401, "key")
         assert asked.get(path, headers={"Authorization": "Bearer secret"}).status_code == 200
     assert asked.get("/").status_code == asked.get("/healthz").status_code == 200
+
+
+def test_the_key_is_asked_for_behind_a_prefix_too():
+    app = create_app(Settings(models=(MODEL,), api_key="secret"))
+    around = FastAPI()
+    around.mount("/kddn", app)
+    proxied = TestClient(app, "http://localhost", root_path="/kddn")
+    for asked in (proxied, TestClient(around, "http://localhost")):
+        for path in ("/kddn/v1/models", "/kddn/metrics"):
+            is_problem(asked.get(path), 401, "key")
+            headers = {"Authorization": "Bearer secret"}
+            assert asked.get(path, headers=headers).status_code == 200
+        assert asked.get("/kddn/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
+        is_problem(asked.get("/kddn/v1/models", headers={"Host": "10.0.0.7"}), 400, "host")
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(2, 2), (96, 16)])
+def test_models_take_no_more_threads_than_a_service_has(monkeypatch, cores, threads):
+    asked = []
+    monkeypatch.setattr("kddn.server.models.cores", lambda: cores)
+    monkeypatch.setattr(
+        "kddn.server.models.Dehazer", lambda *_, **how: asked.append(how["threads"])
+    )
+    Models(Settings(models=(MODEL,))).dehazer(MODEL)
+    assert asked == [threads]
+
+
+def test_options_that_a_form_would_hide_are_refused():
+    form = {"files": {"picture": PICTURE}, "data": {"strength": "0"}}
+    told = is_problem(client().post("/v1/dehaze", **form), 422, "form")
+    assert "?strength=" in told["remedy"]
 
 
 @pytest.mark.parametrize("name", ["jobs", "max_bytes", "max_pixels", "seconds"])

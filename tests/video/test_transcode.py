@@ -253,14 +253,22 @@ def test_what_a_video_says_of_itself_stays(tmp_path, dehazer):
 
 
 @pytest.mark.parametrize(
-    ("ending", "expected"), [("mp4", "mov_text"), ("mkv", "subrip"), ("webm", "webvtt")]
+    ("begun", "ending", "expected"),
+    [
+        ("mkv", "mp4", "mov_text"),
+        ("mkv", "mkv", "subrip"),
+        ("mkv", "webm", "webvtt"),
+        ("mp4", "mkv", "subrip"),
+    ],
 )
-def test_subtitles_become_what_the_container_holds(tmp_path, dehazer, ending, expected):
+def test_subtitles_become_what_the_container_holds(tmp_path, dehazer, begun, ending, expected):
     path = video(tmp_path / "a.mkv", count=60, size=(64, 48))
     lines = (
         "1\n00:00:00,200 --> 00:00:01,000\nThe fog\n\n2\n00:00:01,200 --> 00:00:02,000\nlifts.\n"
     )
     source = with_subtitles(path, lines)
+    if begun == "mp4":
+        source = dehaze_video(dehazer, source, tmp_path / "begun.mp4").path
     done = dehaze_video(dehazer, source, tmp_path / f"b.{ending}")
     with av.open(str(done.path)) as opened:
         stream = opened.streams.subtitles[0]
@@ -318,11 +326,20 @@ def test_short_clips_that_were_joined_go_on_too(tmp_path, dehazer):
     assert np.diff(times).max() < 0.5
 
 
-def test_gaps_between_subtitles_are_no_jumps():
-    def packet(kind, index, dts):
-        stream = SimpleNamespace(index=index, type=kind)
-        return SimpleNamespace(stream=stream, dts=dts, pts=dts, duration=1, time_base=Fraction(1))
+def packet(kind, index, dts):
+    stream = SimpleNamespace(index=index, type=kind)
+    return SimpleNamespace(stream=stream, dts=dts, pts=dts, duration=1, time_base=Fraction(1))
 
+
+def test_gaps_in_sound_alone_are_no_jumps():
+    pictures = [packet("video", 0, second) for second in range(30)]
+    sound = [packet("audio", 1, second) for second in range(30) if not 5 < second < 24]
+    together = sorted([*pictures, *sound], key=lambda each: each.dts)
+    times = [each.dts for each in transcode.continuous(iter(together), "mpegts")]
+    assert times == [each.dts for each in together] == sorted(times)
+
+
+def test_gaps_between_subtitles_are_no_jumps():
     pictures = [packet("video", 0, second) for second in range(30)]
     words = [packet("subtitle", 1, second) for second in (1, 21)]
     together = sorted([*pictures, *words], key=lambda each: each.dts)
@@ -348,6 +365,89 @@ def test_fonts_within_a_container_stay_or_are_named(tmp_path, dehazer):
         [attached] = opened.streams.attachments
         assert (attached.name, bytes(attached.data)) == ("a.ttf", b"some font")
     assert dehaze_video(dehazer, source, tmp_path / "b.mp4").lost == ("an attachment (a.ttf)",)
+
+
+def shown(path):
+    with av.open(str(path)) as opened:
+        return [frame.pts * frame.time_base for frame in opened.decode(video=0)]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "avi", "mkv"])
+def test_a_frame_that_is_missing_does_not_stop_mpeg_4(tmp_path, dehazer, ending):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as result:
+        stream = result.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for index, pixels in enumerate(shots(30, (160, 96))):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts = index + (index > 20)
+            result.mux(stream.encode(frame))
+        result.mux(stream.encode(None))
+    done = dehaze_video(dehazer, path, tmp_path / f"b.{ending}")
+    assert done.frames == 30
+    assert list(map(float, shown(done.path))) == pytest.approx(
+        list(map(float, shown(path))), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "encoder", "pixel_format"),
+    [
+        ("mov", "prores_ks", "yuv422p10le"),
+        ("mp4", "libx264", "yuv420p"),
+        ("mkv", "libx264", "yuv420p"),
+    ],
+)
+def test_the_shape_of_pixels_stays(tmp_path, dehazer, ending, encoder, pixel_format):
+    path = tmp_path / f"a.{ending}"
+    video(path, encoder, pixel_format, sample_aspect_ratio=Fraction(4, 3))
+    done = dehaze_video(dehazer, path, tmp_path / f"b.{ending}")
+    for each in (path, done.path):
+        with av.open(str(each)) as opened:
+            assert opened.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+@pytest.mark.parametrize("ending", ["avi", "wmv"])
+def test_reordered_frames_come_in_order_where_a_container_knows_no_other(tmp_path, dehazer, ending):
+    path = video(tmp_path / "a.mp4", options={"bf": "2"}, count=12)
+    done = dehaze_video(dehazer, path, tmp_path / f"b.{ending}")
+    times = np.array(list(map(float, shown(done.path))))
+    assert len(times) == 12
+    steps = np.diff(times)[: -1 if ending == "wmv" else None]  # whose reader guesses the last
+    np.testing.assert_allclose(steps, 0.04, atol=2e-3)
+    with av.open(str(done.path)) as opened:
+        assert opened.streams.video[0].average_rate == 25 or ending == "wmv"
+    assert done.lost == ()
+
+
+def test_frames_that_come_too_late_are_counted(tmp_path, dehazer):
+    path = video(tmp_path / "a.wmv", options={"bf": "2"}, count=12)  # whose times are in disorder
+    done = dehaze_video(dehazer, path, tmp_path / "b.mkv")
+    assert 4 < done.frames < 12
+    assert done.lost == (f"{12 - done.frames} frames whose times are before those of others",)
+
+
+def test_a_list_of_other_files_is_no_video(tmp_path, dehazer):
+    video(tmp_path / "other.ts")
+    (tmp_path / "a.avi").write_text("ffconcat version 1.0\nfile other.ts\n")
+    with pytest.raises(VideoError, match=r"a\.avi cannot be done"):
+        dehaze_video(dehazer, tmp_path / "a.avi", tmp_path / "b.avi")
+
+
+def test_data_that_no_one_knows_is_named(tmp_path, dehazer):
+    """Such as iPhones' tracks, beside a timecode, which stays."""
+    path = video(tmp_path / "a.mov", of_stream={"timecode": "01:02:03:04"})
+    content = path.read_bytes()
+    assert content.count(b"tmcd") >= 3
+    changed = tmp_path / "b.mov"
+    at = content.rindex(b"tref")
+    begin = content[:at] + b"free" + content[at + 4 :]
+    changed.write_bytes(begin.replace(b"tmcd", b"mebx"))
+    with av.open(str(changed)) as opened:
+        assert [stream.type for stream in opened.streams] == ["video", "data"]
+    done = dehaze_video(dehazer, changed, tmp_path / "c.mov")
+    assert done.lost == ("a stream of data (none)",)
+    assert dehaze_video(dehazer, path, tmp_path / "d.mov").lost == ()
 
 
 def test_a_rate_that_is_no_whole_number_stays(tmp_path, dehazer):

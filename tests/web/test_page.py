@@ -132,7 +132,7 @@ def picture(tmp_path):
     path = tmp_path / "a photo 山.jpg"
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Camera", 6
-    exif.get_ifd(0x8769)[0x9003] = "2020:01:02 03:04:05"
+    exif.get_ifd(0x8769).update({0x9003: "2020:01:02 03:04:05", 0xA002: 900, 0xA003: 600})
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>it</x:xmpmeta>"
     hazy_photograph(900, 600).save(path, quality=92, exif=exif, xmp=xmp, dpi=(300, 300))
     return path
@@ -174,6 +174,7 @@ def test_what_is_downloaded_keeps_name_format_and_metadata(page, picture):
     assert exif[0x010F] == "Camera"
     assert exif.get(0x0112, 1) == 1
     assert exif.get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+    assert [exif.get_ifd(0x8769)[tag] for tag in (0xA002, 0xA003)] == [600, 900]
     if page.is_served:
         assert content == expected
     else:

@@ -43,8 +43,26 @@ def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
                 if clear is not None:
                     member.size = len(clear)
                     outside.addfile(member, io.BytesIO(clear))
+            _check_end(inside)
     except (tarfile.TarError, EOFError) as error:
         raise KddnError(f"{source} is no tar file, or damaged ({error})") from error
+
+
+def _check_end(inside: tarfile.TarFile) -> None:
+    """See that there is nothing behind what was read: damaged headers pass for the end.
+
+    Raises:
+        tarfile.TarError: If there is, or not even the end.
+    """
+    file = inside.fileobj
+    assert file is not None
+    file.seek(inside.offset)
+    if len(block := file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it is cut short: no end is written behind its members")
+    while block:
+        if block.strip(b"\0"):
+            raise tarfile.ReadError(f"there is more behind its end, at byte {inside.offset:,}")
+        block = file.read(1 << 20)
 
 
 def dehaze_parquet(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
@@ -70,13 +88,18 @@ def _rewritten(inside: pq.ParquetFile, output: Path, remove: Remove) -> Iterator
     if inside.metadata.num_rows and not columns:
         raise KddnError("it has no column of encoded pictures; leave it out")
     place = 0
-    with pq.ParquetWriter(output, inside.schema_arrow, compression=compression) as outside:
+    schema = inside.schema_arrow
+    for name in columns:  # whose pictures may become null
+        place_of = schema.get_field_index(name)
+        schema = schema.set(place_of, schema.field(place_of).with_nullable(True))
+    with pq.ParquetWriter(output, schema, compression=compression) as outside:
         for group in range(inside.num_row_groups):
             table = inside.read_row_group(group)
             for name in columns:
                 rows, column = _dehazed(table[name], name, place, remove)
                 yield from rows
-                table = table.set_column(table.column_names.index(name), table.field(name), column)
+                field = schema.field(name)
+                table = table.set_column(table.column_names.index(name), field, column)
             outside.write_table(table)
             place += len(table)
 

@@ -81,8 +81,16 @@ def watch(
                 namesakes = namesakes or _by_name(each for each in pictures if each not in made)
                 job = _job(path, namesakes[path.with_suffix("")], folder, destination)
                 job = replace(job, output=results.get(path, job.output), again=path in taken)
-                results[path], taken[path] = job.output, sight
-                made.add(job.output)
+                if path not in results and job.output in made:
+                    job = replace(
+                        job,
+                        problem=f"another picture's result is {job.output} already; "
+                        "use {folder} or {suffix} in the output's name",
+                    )
+                taken[path] = sight
+                if not job.problem:
+                    results[path] = job.output
+                    made.add(job.output)
                 yield job
         yield None
 

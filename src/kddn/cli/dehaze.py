@@ -103,6 +103,8 @@ def dehaze(
         raise KddnError(
             "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
         )
+    if overwrite and skip_existing:
+        raise KddnError("--overwrite and --skip-existing contradict each other; leave out one")
     hush_libraries()
     open_model = partial(Dehazer, model, device, working_size=working_size, max_pixels=max_pixels)
     if pictures == [PIPE]:
@@ -131,7 +133,7 @@ def dehaze(
         strength=strength,
         full_resolution=full_resolution,
         overwrite=overwrite,
-        skip_existing=skip_existing or watch is not None,
+        skip_existing=skip_existing or (watch is not None and not overwrite),
         on_frame=say.frame,
     )
     rows = run(dehazer, work, settings, threads=together, in_order=watch is None)

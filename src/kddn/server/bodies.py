@@ -1,7 +1,6 @@
 """Pictures that come in as requests, read within limits of bytes and time."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -23,6 +22,9 @@ _NAME = 200
 
 _PIECE = 1 << 20
 """Bytes of a result that are sent at a time; each must be taken within `receive_seconds`."""
+
+_OPTIONS = {"model", "strength", "full_resolution", "format"}
+"""What belongs in the address, and would be passed over in a form."""
 
 Stream = AsyncGenerator[bytes, None]
 
@@ -126,10 +128,17 @@ def _check_type(request: Request) -> str:
 
 
 async def _from_body(request: Request, stream: Stream) -> Sent:
-    said = request.headers.get("content-disposition", "")
-    found = re.search(r'filename="([^"]*)"', said)
+    _, said = parse_options_header(request.headers.get("content-disposition", ""))
     body = b"".join([chunk async for chunk in stream])
-    return Sent(body, _bare(found[1] if found else ""))
+    return Sent(body, _bare(_letters(said.get(b"filename", b""))))
+
+
+def _letters(name: bytes) -> str:
+    """A name as it was meant: most write UTF-8."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode("latin-1")
 
 
 async def _from_form(request: Request, stream: Stream) -> Sent:
@@ -143,6 +152,9 @@ async def _from_form(request: Request, stream: Stream) -> Sent:
     except (MultiPartException, LookupError, ValueError) as error:
         raise ProblemError(400, "form", f"the form cannot be read ({error})", step) from error
     try:
+        if options := sorted(_OPTIONS & form.keys()):
+            cause = f"{', '.join(options)} cannot be said in a form"
+            raise ProblemError(422, "form", cause, f"say it in the address: ?{options[0]}=...")
         picture = form.get("picture")
         if not isinstance(picture, UploadFile):
             raise ProblemError(400, "form", "the form has no file `picture`", step)

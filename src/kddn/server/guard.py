@@ -5,6 +5,7 @@ import time
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,7 +75,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ProblemError | None:
         """Why a request must not come in."""
-        headers, path = Headers(scope=scope), scope["path"]
+        # As routes are found: without what a proxy, or an app that this one is part of, puts first.
+        headers, path = Headers(scope=scope), get_route_path(scope)
         if path in _PROBES:
             return None
         if not self._is_ours(headers.get("host", "")):

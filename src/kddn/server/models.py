@@ -3,11 +3,15 @@
 import threading
 from pathlib import Path
 
+from kddn.batch.machine import cores
 from kddn.dehazer import Dehazer
 from kddn.errors import ModelError
 from kddn.inference.models import Model, find_model, list_models
 from kddn.server.problems import ProblemError
 from kddn.server.settings import Settings
+
+_MOST_THREADS = 16
+"""That a model's network has: each model has its own, and a service may have but so many."""
 
 
 class Models:
@@ -65,6 +69,9 @@ class Models:
             if name not in self._open:
                 settings = self._settings
                 self._open[name] = Dehazer(
-                    self._sources[name], settings.device, max_pixels=settings.max_pixels
+                    self._sources[name],
+                    settings.device,
+                    max_pixels=settings.max_pixels,
+                    threads=min(cores(), _MOST_THREADS),
                 )
             return self._open[name]

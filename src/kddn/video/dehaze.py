@@ -115,7 +115,7 @@ def dehaze_video(
         with (
             writing.new_file(output, overwrite=overwrite, like=source) as part,
             writing.unchanged(source, output),
-            av.open(transcode.address(source)) as video,
+            av.open(transcode.address(source), options=transcode.READ) as video,
         ):
             with transcode.open_result(part, output, dict(video.metadata)) as result:
                 made = _Video(dehazer, video, result, source, strength, stabilizer)
@@ -163,6 +163,10 @@ class _Video:
         """The time of the last frame that was encoded."""
         self.broken: list[int] = []
         """Times of frames that could not be decoded and are not yet made up for."""
+        self.made_up: set[int] = set()
+        """Times at which the frame before is shown on."""
+        self.late = 0
+        """Frames that came after later ones had been shown."""
 
     def write(self, output: Path, on_frame: Callable[[int, int], None] | None) -> VideoResult:
         """Do the whole video."""
@@ -197,6 +201,8 @@ class _Video:
         self.result.set_chapters(self.video.chapters())
         done.cuts = self.stabilizer.cuts
         done.lost += tuple(self.others.lost)
+        if self.late:
+            done.lost += (f"{self.late} frames whose times are before those of others",)
         return done
 
     def _expected(self) -> int:
@@ -233,11 +239,14 @@ class _Video:
 
     def _time(self, frame: "VideoFrame") -> int:
         """When a frame is shown."""
-        if self.video.format.name == "avi" and frame.dts is not None:
+        if self.video.format.name == "avi":
             # AVI knows only the order of decoding, which runs ahead where frames are reordered.
             stream = self.pictures
             ticks = 1 / (stream.average_rate * self.tick) if stream.average_rate else Fraction(1)
-            return frame.dts - round(stream.codec_context.reorder_depth * ticks)
+            if frame.dts is not None:
+                return frame.dts - round(stream.codec_context.reorder_depth * ticks)
+            if self.shown is not None:  # the last ones, which come when nothing is read any more
+                return self.shown + round(ticks)
         if frame.pts is None:
             raise VideoError(f"{self.source}: a frame has no time; repack the video with ffmpeg")
         return frame.pts
@@ -248,6 +257,7 @@ class _Video:
         self.broken = [broken for broken in self.broken if broken not in due]
         for broken in due:
             if self.encoder is not None:
+                self.made_up.add(broken)
                 done.held.append(float(broken * self.tick))
                 self._encode(broken, 0, done)
             else:
@@ -281,7 +291,11 @@ class _Video:
         source = self.pictures.codec_context
         how = transcode.encoding(frame, self.pictures, self.result)
         done.lost += how.lost
-        rate = self.pictures.average_rate or self.pictures.guessed_rate
+        mean, usual = self.pictures.average_rate, self.pictures.guessed_rate
+        steady = self.result.format.name == "avi" and mean == usual
+        by_rate = how.encoder in _BY_RATE or steady
+        # Encoders that count by the rate cannot count by a mean such as 9000/301.
+        rate = usual or mean if by_rate else mean or usual
         made = self.result.add_stream(how.encoder, rate=rate, options=how.options)
         stream = cast("VideoStream", made)
         transcode.say_the_same(stream, self.pictures)
@@ -290,12 +304,11 @@ class _Video:
         target.pix_fmt = how.pixel_format
         if how.encoder == "libx265" and self.result.format.name in _APPLES:
             target.codec_tag = "hvc1"
-        if how.encoder not in _BY_RATE:
+        if not by_rate:
             target.time_base = stream.time_base = self.tick
         for tag in ("color_range", "color_primaries", "color_trc", "colorspace"):
             setattr(target, tag, getattr(source, tag))
-        if source.sample_aspect_ratio:
-            shape = source.sample_aspect_ratio
+        if shape := self.pictures.sample_aspect_ratio:  # the container's, or else the codec's
             target.sample_aspect_ratio = 1 / shape if round(frame.rotation / 90) % 2 else shape
         self._range, self._space = frame.color_range, self._matrix(frame)
         return stream
@@ -306,7 +319,8 @@ class _Video:
         assert self.last is not None
         assert self.encoder is not None
         if self.shown is not None and pts <= self.shown:
-            return  # of a broken frame that was made up for twice, by FFmpeg too
+            self.late += pts not in self.made_up  # FFmpeg makes up for broken frames too
+            return
         self.shown = pts
         formats = {3: ("rgb24", "rgb48le"), 4: ("rgba", "rgba64le")}[self.last.shape[2]]
         rgb = VideoFrame.from_ndarray(self.last, format=formats[self.last.dtype == np.uint16])

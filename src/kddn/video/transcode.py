@@ -36,6 +36,11 @@ CONTAINERS = {
 }
 """Endings of videos, and what FFmpeg calls their containers."""
 
+READ = {
+    "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,dv,mxf,nut"
+}
+"""What a file may be, whatever it is called: no list of others, which FFmpeg would open."""
+
 _MPEG = {"mpeg1video", "mpeg2video"}
 """What pictures are encoded with in MPEG's program streams."""
 
@@ -77,6 +82,9 @@ _ENCODERS = {
 
 _WHOLE_CHROMA = {"libx264", "libx265"}
 """Encoders that take no odd sides where chroma is coarser than luma."""
+
+_IN_ORDER = ("avi", "asf")
+"""Containers that know only the order of decoding, in which frames must then be shown."""
 
 _LEAST = {"libx265": 64}
 """Shortest side, in pixels, of what an encoder takes: x265 writes beyond its buffers below 49."""
@@ -131,8 +139,8 @@ def encoding(frame: "VideoFrame", pictures: "VideoStream", result: "OutputContai
     lost = []
     if has_alpha(frame.format) and not has_alpha(av.VideoFormat(pixel_format)):
         lost.append("transparency")
-    if name == "libx264" and result.format.name == "avi":
-        options["bf"] = "0"  # AVI knows only the order of decoding
+    if name in _WHOLE_CHROMA and result.format.name in _IN_ORDER:
+        options["bf"] = "0"
     parameters, missing = _side_data(frame, name)
     if frame.interlaced_frame:
         top_first = pictures.codec_context.field_order not in _BOTTOM_FIRST
@@ -308,11 +316,11 @@ class Others:
             self._attach(stream)
         elif kind == "subtitle" and not holds(self.result, codec):
             self._convert(stream, codec)
-        elif kind == "data" and codec in ("tmcd", "none"):
+        elif kind == "data" and (codec == "tmcd" or "timecode" in stream.metadata):
             pass  # the picture stream's own timecode says the same
         elif kind == "audio" and not holds(self.result, codec):
             raise VideoError(f"sound in {codec} does not fit the container; try the format mkv")
-        elif kind in ("audio", "subtitle", "video", "data"):
+        elif kind in ("audio", "subtitle", "video", "data") and codec != "none":
             try:
                 copy: Stream = self.result.add_stream_from_template(cast(Any, stream))
             except (ValueError, NotImplementedError):
@@ -339,9 +347,7 @@ class Others:
             yield made
 
     def _convert(self, stream: "Stream", codec: str) -> None:
-        name = {"mp4": "mov_text", "mov": "mov_text", "3gp": "mov_text", "webm": "webvtt"}.get(
-            self.result.format.name
-        )
+        name = _SUBTITLES.get(self.result.format.name)
         if name is None or codec not in ("subrip", "ass", "ssa", "mov_text", "webvtt", "text"):
             self.lost.append(f"subtitles ({codec})")
             return
@@ -359,6 +365,13 @@ class Others:
         else:
             self.lost.append(f"an attachment ({stream.name})")
 
+
+_SUBTITLES = {
+    **dict.fromkeys(("mp4", "mov", "3gp"), "mov_text"),
+    "webm": "webvtt",
+    "matroska": "subrip",
+}
+"""What text subtitles become in containers that do not hold theirs."""
 
 _ASS = b"""[Script Info]
 ScriptType: v4.00+
@@ -384,7 +397,7 @@ def continuous(packets: "Iterator[Packet[Any]]", container: str) -> "Iterator[Pa
     """Packets whose times go on where those of joined streams jump.
 
     As ffmpeg does for the containers that may be joined at any place, for all streams together, by
-    pictures and sound: subtitles have gaps.
+    pictures and sound: subtitles have gaps. So may sound, while pictures go on.
     """
     if container not in ("mpegts", "mpeg"):
         yield from packets
@@ -399,11 +412,12 @@ def continuous(packets: "Iterator[Packet[Any]]", container: str) -> "Iterator[Pa
         before = now
         if packet.stream.type in ("audio", "video"):
             before = latest.get(packet.stream.index, now)
-        if not before - _BACK <= now <= before + _JUMP:
+        if not before - _BACK <= now <= max([before, *latest.values()]) + _JUMP:
             offset += before - now
             now = before
         ticks = round(offset / packet.time_base)
         packet.dts += ticks
         packet.pts = None if packet.pts is None else packet.pts + ticks
-        latest[packet.stream.index] = now + (packet.duration or 0) * packet.time_base
+        if packet.stream.type in ("audio", "video"):
+            latest[packet.stream.index] = now + (packet.duration or 0) * packet.time_base
         yield packet
