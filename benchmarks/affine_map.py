@@ -1,6 +1,6 @@
 """What the affine map costs when the clear picture is known at a small size: `docs/how.md`."""
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -57,4 +57,6 @@ def small(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nyu", type=Path)
+    main(parser.parse_args().nyu)

@@ -3,7 +3,7 @@
 python benchmarks/authors_teacher.py path/to/nyu path/to/authors-teacher.safetensors
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -27,4 +27,8 @@ def main(root: Path, weights: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nyu", type=Path)
+    parser.add_argument("weights", type=Path)
+    asked = parser.parse_args()
+    main(asked.nyu, asked.weights)

@@ -39,6 +39,8 @@ def main() -> None:
         (folder / "in").mkdir()
         make(arguments.source, folder / "in", arguments.count)
         jobs = [Job(path, folder / "one" / path.name) for path in (folder / "in").iterdir()]
+        if not jobs:
+            parser.error(f"{arguments.source} holds no .jpg")
         began = time.perf_counter()
         assert {row.status for _, row in run(Dehazer(threads=1), jobs)} == {"done"}
         alone = len(jobs) / (time.perf_counter() - began)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from faults.batch import Batch, Outcome
 from faults.inject import FAULTS, Fault, unmounted
+from kddn.tables import markdown
 
 PICTURES = 100
 
@@ -66,10 +67,11 @@ def main() -> None:
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
         writer.writerows(found)
-    lines = [list(found[0]), ["---"] + ["---:"] * (len(found[0]) - 1)]
-    lines += [[str(value) for value in each.values()] for each in found]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    asked.output.with_suffix(".md").write_text(table)
+    lines = [list(map(str, each.values())) for each in found]
+    asked.output.with_suffix(".md").write_text(markdown([list(found[0]), *lines], words=1))
+    harm = ("half results", "pictures lost", "tracebacks", "after the next run")
+    if any(each[kind] for each in found for kind in harm):
+        sys.exit("something was lost: see above")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ def main() -> None:
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
-        paths = make(arguments.folders, Path(folder))
+        if not (paths := make(arguments.folders, Path(folder))):
+            parser.error("there are no .jpg or .png files in these folders")
         for name, way in list(ways.items()) * arguments.rounds:
             began, worked = time.perf_counter(), time.process_time()
             way(paths)

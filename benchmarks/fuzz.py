@@ -20,6 +20,7 @@ import hostile
 from fuzzing.damage import Case
 from fuzzing.explore import explore
 from fuzzing.worker import SECONDS, Outcome, Worker
+from kddn.tables import markdown
 
 COUNTS = {
     "pictures": 15_000,
@@ -66,13 +67,6 @@ def row(kind: str, name: str, outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def markdown(found: list[dict[str, Any]]) -> str:
-    """A table."""
-    lines = [list(found[0]), ["---"] * 2 + ["---:"] * (len(found[0]) - 2)]
-    lines += [list(map(str, each.values())) for each in found]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def keep(bad: list[tuple[Case, Outcome]], folder: Path) -> None:
     """Write inputs that went wrong, and print what they were."""
     for number, (case, outcome) in enumerate(bad):
@@ -87,7 +81,7 @@ def long_run(output: Path, scale: float, seed: int) -> bool:
     everything: list[Outcome] = []
     bad: list[tuple[Case, Outcome]] = []
     for kind in ("bombs", *COUNTS):
-        count = round(COUNTS.get(kind, 0) * scale)
+        count = max(1, round(COUNTS.get(kind, 0) * scale))
         tried = list(bombs() if kind == "bombs" else explore(kind, count, seed))
         whole = [outcome for _, outcome in tried]
         parts = list(rows(kind, tried)) if kind not in ("bombs", "requests") else []
@@ -101,7 +95,8 @@ def long_run(output: Path, scale: float, seed: int) -> bool:
         writer = csv.DictWriter(file, list(found[0]))
         writer.writeheader()
         writer.writerows(found)
-    output.with_suffix(".md").write_text(markdown([r for r in found if r["format"] == "all"]))
+    whole = [list(map(str, each.values())) for each in found if each["format"] == "all"]
+    output.with_suffix(".md").write_text(markdown([list(found[0]), *whole], words=2))
     keep(bad, output)
     return not bad
 

@@ -177,5 +177,7 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=int, default=4)
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
+    if unknown := set(asked.names) - set(CHANGES):
+        parser.error(f"there is no {min(unknown)!r}; there are {', '.join(CHANGES)}")
     folders = {"nyu": asked.nyu, "outdoor": asked.photos, "clear": asked.photos, "real": asked.real}
     main(folders, asked.output, asked.minutes, asked.names or list(CHANGES))

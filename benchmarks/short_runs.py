@@ -232,6 +232,9 @@ if __name__ == "__main__":
     parser.add_argument("--family", choices=list(FAMILIES), default="small")
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
+    if unknown := set(asked.names) - set(FAMILIES[asked.family].changes):
+        known = ", ".join(FAMILIES[asked.family].changes)
+        parser.error(f"there is no {min(unknown)!r}; there are {known}")
     given = {file: getattr(asked, file) for file in NEEDS.values()}
     chosen = FAMILIES[asked.family]
     main(asked.nyu, asked.output, chosen, asked.seeds, given, asked.names or list(chosen.changes))

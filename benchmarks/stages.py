@@ -33,7 +33,9 @@ def main() -> None:
     """Measure each photograph, and print the means."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    paths = sorted(parser.parse_args().folder.glob("*.jpg"))
+    folder = parser.parse_args().folder
+    if not (paths := sorted(folder.glob("*.jpg"))):
+        parser.error(f"{folder} holds no .jpg")
     dehazer = Dehazer(threads=1)
     rows = []
     for path in paths:

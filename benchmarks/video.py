@@ -6,8 +6,8 @@ Flicker is the mean second difference over time of the mean brightness of 16x9 b
 255: a pan changes them evenly, so it counts for little.
 """
 
+import argparse
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -94,4 +94,9 @@ def sound(path: Path) -> bytes:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] or [DEFAULT])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photograph", type=Path)
+    parser.add_argument("seconds", type=int)
+    parser.add_argument("models", nargs="*", default=[DEFAULT])
+    asked = parser.parse_args()
+    main(asked.photograph, asked.seconds, asked.models)

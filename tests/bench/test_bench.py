@@ -25,6 +25,7 @@ from kddn.bench.torch_systems import COMPARED, gflop, gflop_of
 from kddn.errors import DataError
 from kddn.inference.models import DEFAULT, find_model
 from kddn.research.nets.baselines import BASELINES
+from kddn.research.nets.checkpoints import save_network
 
 MODEL = System("model", DEFAULT, "onnxruntime")
 OTHER = System("model", DEFAULT, "torch")
@@ -97,13 +98,14 @@ def test_what_is_written_can_be_read_again(tmp_path):
     assert record["models"] == {DEFAULT: find_model(DEFAULT).sha256}
 
 
-def test_systems_are_chosen_by_name_and_engine():
+def test_systems_are_chosen_by_name_and_engine(tmp_path):
     assert choose(["dcp", DEFAULT], ["onnxruntime", "torch"]) == [
         FLOOR, MODEL, System("prior", "dcp", "numpy"), OTHER,
     ]  # fmt: skip
-    everything = choose(weights={"gfn": "gfn.safetensors"})
+    save_network(BASELINES["gfn"](), tmp_path / "gfn.safetensors")
+    everything = choose(weights={"gfn": tmp_path / "gfn.safetensors"})
     assert {s.name for s in everything if s.kind == "compared"} == set(COMPARED) <= set(BASELINES)
-    assert next(s for s in everything if s.name == "gfn").weights == "gfn.safetensors"
+    assert next(s for s in everything if s.name == "gfn").weights == tmp_path / "gfn.safetensors"
     with pytest.raises(KddnError, match="tensorrt is not installed"):
         choose(engines=["tensorrt"])
 
@@ -224,6 +226,16 @@ def test_what_cannot_be_measured_is_told_before_anything_is(tmp_path):
         check_data({"nonsense": tmp_path})
     with pytest.raises(KddnError, match="there is no aod; `weights` are of aod-net"):
         run.choose(weights={"aod": tmp_path})
+    with pytest.raises(KddnError, match=r"missing\.safetensors"):
+        run.choose(weights={"aod-net": tmp_path / "missing.safetensors"})
+    weights = tmp_path / "aod.safetensors"
+    save_network(BASELINES["aod-net"](), weights)
+    assert any(system.weights == weights for system in run.choose(weights={"aod-net": weights}))
+    with pytest.raises(KddnError, match=r"aod\.safetensors holds a \w+, no gfn"):
+        run.choose(weights={"gfn": weights})
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="real has no targets"):
+        check_data({"real": tmp_path})
 
 
 def test_a_network_that_pytorch_does_not_know_has_no_operations(tmp_path):

@@ -1,5 +1,7 @@
 """The command line as its users run it."""
 
+import os
+import socket
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers import hazy_photograph
+from kddn.cli import PIPE, _with_pipe
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +24,52 @@ def run(*arguments, cwd=None):
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_a_terminal_cannot_write_end_nothing(tmp_path, encoding):
+    names = ["a\u5c71.png", "b.png", "c\u5c71.png"]
+    for name in names[:2]:
+        hazy_photograph(60, 40).save(tmp_path / name)
+    (tmp_path / names[2]).write_bytes(b"no picture")
+    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "kddn", "dehaze"]
+    done = subprocess.run(
+        [*command, *names, "-o", "out"], cwd=tmp_path, capture_output=True, env=env, check=False
+    )
+    assert done.returncode == 1
+    shown = (
+        names[0] if encoding == "utf-8" else names[0].encode("ascii", "backslashreplace").decode()
+    )
+    assert done.stdout.decode(encoding).splitlines() == [f"out/{shown}", "out/b.png"]
+    assert len(done.stderr.splitlines()) == 1
+    assert b"Traceback" not in done.stderr
+    wrong = subprocess.run(
+        [*command, names[1], "--model", "\u96fe.onnx"],
+        cwd=tmp_path, capture_output=True, env=env, check=False,
+    )  # fmt: skip
+    assert wrong.returncode == 1
+    assert len(wrong.stderr.splitlines()) == 1
+
+
+def test_a_dash_is_the_pipe_for_dehaze_alone():
+    words = ["dehaze", "-", "--report", "-", "--manifest", "-"]
+    assert _with_pipe(words) == ["dehaze", PIPE, "--report", "-", "--manifest", PIPE]
+    words = ["export", "a.safetensors", "b.onnx", "--licence", "-"]
+    assert _with_pipe(words) == words
+
+
+def test_a_list_may_come_through_a_socket(tmp_path):
+    hazy_photograph(60, 40).save(tmp_path / "a.png")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(b"a.png\n")
+        ours.shutdown(socket.SHUT_WR)
+        done = subprocess.run(
+            [sys.executable, "-m", "kddn", "dehaze", "--manifest", "-", "-o", "out"],
+            cwd=tmp_path, stdin=theirs, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("out/a.png\n", "")
 
 
 def imported(*command):

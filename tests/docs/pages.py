@@ -20,6 +20,7 @@ PAGES = sorted(
 
 _BLOCK = re.compile(r'^```(\w*)(?: title="(.+?)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(kddn [a-z][^`]*)`")
+_SCRIPTS = re.compile(r"`(python benchmarks/[^`]*)`")
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,17 @@ def blocks(page: str) -> list[Block]:
 
 def inline_commands(page: str) -> list[str]:
     """Commands of kddn within sentences."""
+    return _within_sentences(page, _INLINE)
+
+
+def inline_scripts(page: str) -> list[str]:
+    """Calls of benchmarks within sentences."""
+    return _within_sentences(page, _SCRIPTS)
+
+
+def _within_sentences(page: str, pattern: re.Pattern[str]) -> list[str]:
     prose = _BLOCK.sub("", (ROOT / page).read_text())
-    return [" ".join(found.split()) for found in _INLINE.findall(prose)]
+    return [" ".join(found.split()) for found in pattern.findall(prose)]
 
 
 def commands(text: str) -> list[str]:

@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 import warnings
+from argparse import ArgumentParser
 from pathlib import Path
 
 import jaxtyping
@@ -19,7 +21,7 @@ import yaml
 from cyclopts import MissingArgumentError
 from PIL import Image
 
-from docs.pages import PAGES, ROOT, blocks, commands, inline_commands, words
+from docs.pages import PAGES, ROOT, blocks, commands, inline_commands, inline_scripts, words
 from docs.stage import copied, set_up
 from kddn import cli
 
@@ -139,6 +141,12 @@ def test_every_command_in_a_sentence_is_one(page):
             parse(asked)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_script_in_a_sentence_is_one(page):
+    for command in inline_scripts(page):
+        check_python(words(command))
+
+
 def run(command, request):
     """Run a command of a page, as small as it may be."""
     asked = words(command)
@@ -219,6 +227,29 @@ def in_shell(command):
     assert done.returncode == 0, done.stderr.decode()
 
 
+class ParsedError(Exception):
+    """A script's options are such as it knows."""
+
+
+def see_options(script, options):
+    """Run a script up to where it has read its options."""
+
+    def parsed(of):
+        def parse(*arguments, **more):
+            of(*arguments, **more)
+            raise ParsedError
+
+        return parse
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *options])
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        for name in ("parse_args", "parse_intermixed_args"):
+            patch.setattr(ArgumentParser, name, parsed(getattr(ArgumentParser, name)))
+        with pytest.raises(ParsedError):
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+
+
 def check_pip(asked):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
@@ -242,7 +273,10 @@ def check_docker(asked):
 
 
 def check_python(asked):
-    ast.parse((ROOT / asked[1]).read_text())
+    text = (ROOT / asked[1]).read_text()
+    ast.parse(text)
+    if asked[1].startswith("benchmarks/") and "ArgumentParser" in text and "--help" not in asked:
+        see_options(asked[1], asked[2:])
 
 
 def check_launched(asked):

@@ -26,6 +26,8 @@ class Fault:
     """Of the command; minus a signal's number, if it died of one."""
     complete: bool = True
     """Whether every picture has a result after the next run."""
+    late: bool = False
+    """Whether all may be done before it happens."""
 
 
 def full_disk(batch: Batch) -> None:
@@ -189,7 +191,7 @@ FAULTS = (
     Fault("disk full (RLIMIT_FSIZE)", full_disk, (1,)),
     Fault("disk full (file system of 100 kB)", full_file_system, (1,)),
     Fault("target read-only", read_only_target, (1,)),
-    Fault("permission lost halfway", permission_lost, (1,)),
+    Fault("permission lost halfway", permission_lost, (1,), late=True),
     Fault("SIGINT at a random moment", interrupted(INT), (130, 0, -INT)),
     Fault("SIGTERM at a random moment", interrupted(TERM), (-TERM, 0)),
     Fault("SIGKILL at a random moment", interrupted(KILL), (-KILL, 0)),
@@ -200,7 +202,7 @@ FAULTS = (
     Fault("no temporary folder", no_temporary_folder, (0,)),
     Fault("no home, no environment", no_home, (0,)),
     Fault("no terminal, all streams closed", no_terminal, (0,)),
-    Fault("pipe closed by its reader", closed_pipe, (1,)),
+    Fault("pipe closed by its reader", closed_pipe, (1,), late=True),
     Fault("pipe full for a while", full_pipe, (0,)),
     Fault("standard output on a full disk", full_output, (1,)),
     Fault("report on a full disk", full_report, (1,)),

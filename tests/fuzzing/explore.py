@@ -16,7 +16,7 @@ def explore(target: str, count: int, seed: int = 0) -> list[tuple[Case, Outcome]
     Args:
         target: A key of `CASES`.
         count: How many cases.
-        seed: Of the first block of cases; the others have those after it.
+        seed: Those of one have none in common with those of another but by chance.
 
     Returns:
         Each case with what became of it.
@@ -26,7 +26,7 @@ def explore(target: str, count: int, seed: int = 0) -> list[tuple[Case, Outcome]
         for block in range(0, count, BLOCK):
             most = min(BLOCK, count - block)
 
-            @hypothesis.seed(seed + block // BLOCK)
+            @hypothesis.seed(seed * 1_000_000 + block // BLOCK)
             @hypothesis.settings(
                 max_examples=most,
                 phases=[Phase.generate],

@@ -13,6 +13,9 @@ import yaml
 from asking import PICTURE
 from test_serve import ask, serving
 
+from kddn.inference.models import list_models
+from kddn.server.models import _MOST_THREADS
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -29,6 +32,15 @@ def test_what_the_image_copies_and_installs_is_there():
             for name in line.split()[:-1]:
                 assert (ROOT / name).exists()
                 assert f"!{name}" in ignored
+
+
+def test_a_service_may_have_all_the_threads_that_its_models_take():
+    service = (ROOT / "deploy/kddn.service").read_text()
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["kddn"]
+    models = sum(1 for model in list_models() if model.path)
+    most = models * _MOST_THREADS + 256  # and numpy's, of which there is one a core
+    for allowed in (int(re.search(r"^TasksMax=(\d+)$", service, re.M)[1]), compose["pids_limit"]):
+        assert allowed > 2 * most
 
 
 def test_the_image_runs_as_nobody_in_particular():

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -334,10 +335,11 @@ def read_manifest(path: Path) -> list[str]:
         KddnError: If it cannot be read or lists none.
     """
     try:
-        content = path.read_bytes()
+        piped = path == Path("/dev/stdin")  # which cannot be opened everywhere
+        content = sys.stdin.buffer.read() if piped else path.read_bytes()
     except OSError as error:
         raise KddnError(f"{path} cannot be read as a list of files ({error.strerror})") from error
-    folder = Path() if path == Path("/dev/stdin") else path.parent
+    folder = Path() if piped else path.parent
     if b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return [str(folder / os.fsdecode(name)) for name in content.split(b"\0") if name]
     listed = [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kddn import Dehazer
 from kddn.bench.tasks import System
+from kddn.errors import DataError
 from kddn.research.data.sets import Case, find_data_set
 from kddn.research.evaluation import reports
 from kddn.research.evaluation.evaluate import System as Dehaze
@@ -40,13 +41,15 @@ def measure_quality(
 
 
 def check_data(data: Mapping[str, Path]) -> None:
-    """See that there is something of each data set.
+    """See that there is something of each data set, with targets.
 
     Raises:
-        DataError: If there is no such set, or nothing of it in its folder.
+        DataError: If there is no such set, nothing of it in its folder, or nothing to compare with.
     """
     for name, root in data.items():
-        next(find_data_set(name).cases(root), None)
+        case = next(find_data_set(name).cases(root), None)
+        if case is not None and case.clean is None:
+            raise DataError(f"{name} has no targets, which quality needs; name another data set")
 
 
 def _systems(systems: Sequence[System]) -> Iterator[tuple[str, Dehaze]]:

@@ -79,11 +79,15 @@ def choose(
             "or name torch"
         )
     if not models and "torch" in (first, *others):
-        from kddn.bench.torch_systems import COMPARED
+        from kddn.bench.torch_systems import COMPARED, compared_network
 
         if strange := set(of) - set(COMPARED):
             raise KddnError(f"there is no {min(strange)}; `weights` are of {', '.join(COMPARED)}")
-        systems += [System("compared", name, "torch", of.get(name)) for name in COMPARED]
+        compared = [System("compared", name, "torch", of.get(name)) for name in COMPARED]
+        for system in compared:  # before anything is measured
+            if system.weights is not None:
+                compared_network(system)
+        systems += compared
     return systems + [System("model", name, engine) for engine in others for name in networks]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from kddn.bench.tasks import System
+from kddn.errors import ModelError
 from kddn.filters import Floats
 from kddn.inference.models import Model, find_model
 from kddn.research.nets.affine import AffineNetwork
@@ -63,9 +64,16 @@ def model_gflop(model: Model, width: int, height: int) -> float:
 
 
 def compared_network(system: System) -> nn.Module:
-    """The network of another paper, with its weights or random ones."""
+    """The network of another paper, with its weights or random ones.
+
+    Raises:
+        ModelError: If weights cannot be read, or are another system's.
+    """
     if system.weights is not None:
-        return load_network(system.weights)
+        network = load_network(system.weights)
+        if not isinstance(network, type(BASELINES[system.name]())):
+            raise ModelError(f"{system.weights} holds a {type(network).__name__}, no {system.name}")
+        return network
     torch.manual_seed(0)
     return BASELINES[system.name]().eval()
 

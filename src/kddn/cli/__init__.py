@@ -1,5 +1,6 @@
 """The `kddn` command. Each subcommand is imported only when it is used."""
 
+import codecs
 import io
 import os
 import re
@@ -56,11 +57,20 @@ def as_flags(text: str) -> str:
     return re.sub(r"`([a-z]\w*)`", lambda name: "--" + name[1].replace("_", "-"), text)
 
 
+def _written_anyhow(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What a stream gets of a name: its bytes, and of letters that it lacks their numbers."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
 def main() -> None:
     """Run the command line; errors that a person can mend end it with one line and status 1."""
+    codecs.register_error("kddn", _written_anyhow)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files may be any bytes
-            stream.reconfigure(errors="surrogateescape")
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be anything
+            stream.reconfigure(errors="kddn")
     try:
         app(_with_pipe(sys.argv[1:]))
     except KddnError as error:
@@ -77,6 +87,8 @@ def main() -> None:
 
 def _with_pipe(words: list[str]) -> list[str]:
     """The command's words, in which `-` is what comes by the pipe, where it can be."""
+    if words[:1] != ["dehaze"]:
+        return words
     return [
         PIPE if word == "-" and before not in ("--suffix", "--report") else word
         for before, word in zip(["", *words], words, strict=False)
