@@ -17,10 +17,10 @@ from pathlib import Path
 from PIL import Image
 
 from kddn import Dehazer
-from kddn.batch.machine import cores
 from kddn.batch.plan import Job
 from kddn.batch.run import run
 from kddn.io.files import open_picture
+from kddn.machine import cores
 
 SIZES = {0.8: 120, 3.0: 50, 12.0: 30}
 """Megapixels, and how many pictures have them."""

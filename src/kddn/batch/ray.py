@@ -19,7 +19,6 @@ from typing import Any
 
 import ray
 
-from kddn.batch.machine import cores
 from kddn.batch.manifest import Manifest, Work
 from kddn.batch.plan import Job
 from kddn.batch.run import Row, Settings, process, process_content, told
@@ -30,6 +29,7 @@ from kddn.errors import KddnError
 from kddn.io import files
 from kddn.io.limits import MAXIMUM_PIXELS
 from kddn.io.writing import new_file
+from kddn.machine import cores
 from kddn.video.transcode import CONTAINERS
 
 _SHARDS = {".tar": dehaze_tar, ".parquet": dehaze_parquet}

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kddn.batch.machine import memory
 from kddn.batch.plan import Job
 from kddn.dehazer import Dehazer, Encoded, FileResult
 from kddn.errors import KddnError, TakenError, VideoError, one_line
 from kddn.io.limits import open_image
 from kddn.io.writing import tidy
+from kddn.machine import memory
 from kddn.video.dehaze import dehaze_video, is_video
 
 _BYTES_A_PIXEL = 40

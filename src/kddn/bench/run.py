@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kddn.batch.machine import memory
 from kddn.bench.engines import installed
 from kddn.bench.pictures import hazy_jpeg
 from kddn.bench.tasks import FLOOR, Limits, Measured, Network, System
 from kddn.errors import KddnError, ModelError
 from kddn.inference.models import find_model, list_models
+from kddn.machine import memory
 
 PRIORS = ("dcp", "cap")
 """Those without a library of their own."""

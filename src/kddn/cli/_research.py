@@ -14,10 +14,12 @@ def research(module: str) -> Any:
 
 def named_paths(entries: list[str], root: Path | None = None) -> dict[str, Path]:
     """Paths by name, of `name=path`, or of a name alone, whose path is the root."""
-    paths = {}
+    paths: dict[str, Path] = {}
     for entry in entries:
         name, _, path = entry.partition("=")
         if not path and root is None:
             raise KddnError(f"where is {name}? Give it as {name}=PATH")
+        if name in paths:
+            raise KddnError(f"{name} is given twice: {paths[name]} and {path or root}; name one")
         paths[name] = Path(path or root or "")
     return paths

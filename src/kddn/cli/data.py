@@ -22,17 +22,18 @@ def list_data(name: str | None = None, /) -> None:
         name: Tell of this one how its files are called, whose it is, and where it is to be had.
     """
     sets = research("data.sets")
-    table = Table(box=None, show_header=False)
     if name is None:
+        table = Table(box=None, show_header=False)
         for data in sets.DATA_SETS.values():
             table.add_row(data.name, data.summary)
-    else:
-        data = sets.find_data_set(name)
-        table.add_row("what it is", data.summary)
-        table.add_row("files", data.example)
-        table.add_row("licence", data.licence)
-        table.add_row("source", data.source)
-    show(table)
+        show(table)
+        return
+    data = sets.find_data_set(name)
+    # As they are, whole: addresses are to be copied.
+    print(f"what it is  {data.summary}")
+    print(f"files       {data.example}")
+    print(f"licence     {data.licence}")
+    print(f"source      {data.source}")
 
 
 def check_data(name: str, root: Path, /) -> None:

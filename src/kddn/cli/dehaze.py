@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from kddn.batch import watch as watching
-from kddn.batch.machine import cores
 from kddn.batch.plan import COMPARED, Destination, Job, find, read_manifest
 from kddn.batch.run import Row, Settings, run
 from kddn.cli import PIPE, as_flags
@@ -24,6 +23,7 @@ from kddn.dehazer import MAXIMUM_STRENGTH, SUFFIX, Dehazer
 from kddn.errors import KddnError
 from kddn.inference.models import DEFAULT
 from kddn.io.limits import MAXIMUM_PIXELS
+from kddn.machine import cores
 from kddn.video.dehaze import is_video
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kddn.errors import ModelError
+from kddn.errors import ModelError, one_line
 from kddn.inference.models import CARD_FORMAT, Output
 from kddn.research.nets.affine import AffineNetwork
 from kddn.research.nets.checkpoints import HALF, PREFIX, load_network
@@ -120,6 +120,9 @@ def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
     Args:
         network: In eval mode.
         half: Whether to store 16 bits a weight.
+
+    Raises:
+        ModelError: If PyTorch cannot write it for pictures of every size.
     """
     exported = _Map(network) if isinstance(network, AffineNetwork) else _Clamped(network)
     stride = _stride(network)
@@ -132,17 +135,23 @@ def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            exported.eval(),
-            (example,),
-            dynamo=True,
-            dynamic_shapes=(free,),
-            input_names=["hazy"],
-            output_names=["scale", "offset"] if isinstance(exported, _Map) else ["clear"],
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                exported.eval(),
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(free,),
+                input_names=["hazy"],
+                output_names=["scale", "offset"] if isinstance(exported, _Map) else ["clear"],
+                verbose=False,
+            )
+        except Exception as error:  # PyTorch's share no base class
+            raise _not_exported(network, one_line(str(error))) from error
     assert program is not None
     model = program.model_proto
+    sides = model.graph.input[0].type.tensor_type.shape.dim[2:]
+    if not all(side.dim_param for side in sides):
+        raise _not_exported(network, "it computes with its input's size as a number")
     # The exporter's notes on every operation: a quarter of the file, and paths of this machine.
     for node in model.graph.node:
         node.ClearField("metadata_props")
@@ -156,6 +165,12 @@ def to_onnx(network: nn.Module, *, half: bool = False) -> bytes:
         _store_in_half(model.graph)
     content: bytes = model.SerializeToString()
     return content
+
+
+def _not_exported(network: nn.Module, cause: str) -> ModelError:
+    return ModelError(
+        f"{type(network).__name__} cannot be exported: {cause[:200]}; it can be evaluated as it is"
+    )
 
 
 def _keep_all(graph: onnx.GraphProto, network: nn.Module) -> None:

@@ -3,10 +3,10 @@
 import threading
 from pathlib import Path
 
-from kddn.batch.machine import cores
 from kddn.dehazer import Dehazer
 from kddn.errors import ModelError
 from kddn.inference.models import Model, find_model, list_models
+from kddn.machine import cores
 from kddn.server.problems import ProblemError
 from kddn.server.settings import Settings
 

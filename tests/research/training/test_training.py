@@ -20,10 +20,11 @@ from kddn.research.haze import scatter
 from kddn.research.losses.functions import reconstruction
 from kddn.research.nets import Student, StudentConfig, Teacher, TeacherConfig
 from kddn.research.nets.checkpoints import load_network, save_network
+from kddn.research.nets.registry import describe
 from kddn.research.training.callbacks import CycleAveraging, RampedAveraging
 from kddn.research.training.clock import ProcessorTimer
 from kddn.research.training.module import Optimization
-from kddn.research.training.run import train
+from kddn.research.training.run import _alone, _untrained_teacher, train, train_once
 
 pytestmark = pytest.mark.slow
 
@@ -189,6 +190,13 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+OTHERWISE = {
+    "last.ckpt": ["--model.network=small"],
+    "losses": ["--model.losses={imitation: 1.0, teacher: untrained}"],
+    "optimizer": ["--model.optimization.optimizer=muon"],
+}
+
+
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
@@ -197,6 +205,8 @@ def test_a_stopped_run_goes_on_exactly(nyu, tmp_path):
         ("cut.ckpt", "is no checkpoint to go on from"),
         ("theirs.ckpt", "it has no optimizer_states"),
         ("last.ckpt", "holds a .* the run asks for a .*go on with the recipe"),
+        ("losses", "is of a run with other losses: .*go on with the recipe"),
+        ("optimizer", "is of a run with another optimizer; go on with the recipe"),
     ],
 )
 def test_a_run_is_left_alone_by_what_it_cannot_go_on_from(nyu, tmp_path, name, cause):
@@ -206,9 +216,9 @@ def test_a_run_is_left_alone_by_what_it_cannot_go_on_from(nyu, tmp_path, name, c
     (run / "empty.ckpt").touch()
     (run / "cut.ckpt").write_bytes(last.read_bytes()[:5000])
     torch.save({"state_dict": {}}, run / "theirs.ckpt")
-    (given,) = run.rglob(name)
+    more = OTHERWISE.get(name, [])
+    (given,) = run.rglob("last.ckpt" if more else name)
     kept = {path: path.read_bytes() for path in (run / "config.yaml", run / "metrics.csv")}
-    more = ["--model.network=small"] if name == "last.ckpt" else []
     with pytest.raises(ModelError, match=cause):
         train("student", options(nyu, run, 2, f"--resume={given}", *more))
     assert {path: path.read_bytes() for path in kept} == kept
@@ -226,11 +236,55 @@ def test_a_checkpoint_of_an_earlier_kddn_which_knew_less_is_gone_on_from(nyu, tm
     assert len(log(tmp_path, "loss")) == 1
 
 
-def test_a_folders_last_checkpoint_is_its_last_runs(nyu, tmp_path):
-    for seed in (1, 2):
-        weights = train("student", options(nyu, tmp_path, 1, f"--seed_everything={seed}"))
+def test_a_run_is_not_replaced_by_another_but_gone_on_with(nyu, tmp_path):
+    train("student", options(nyu, tmp_path, 1))
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for more in (["--seed_everything=2"], ["--data.root=nowhere"]):
+        with pytest.raises(KddnError, match=r"holds a run already \(weights.safetensors\)"):
+            train("student", options(nyu, tmp_path, 1, *more))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == kept
+    (last,) = tmp_path.rglob("last.ckpt")
+    weights = train("student", options(nyu, tmp_path, 2, f"--resume={last}"))
     (last,) = tmp_path.rglob("last*.safetensors")
     torch.testing.assert_close(load_network(last).state_dict(), load_network(weights).state_dict())
+
+
+class Twice(torch.nn.Module):
+    """A layer under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, 3, 1)
+        self.second = self.first
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+def test_layers_that_are_used_twice_are_saved_and_loaded(nyu, tmp_path):
+    network = {"class_path": "test_training.Twice"}
+    weights = train("student", options(nyu, tmp_path, 1, f"--model.network={json.dumps(network)}"))
+    for path in (weights, next(tmp_path.rglob("last.safetensors"))):
+        state = load_file(path)
+        assert torch.equal(state["first.weight"], state["second.weight"])
+
+
+def test_two_runs_do_not_train_into_one_folder(nyu, tmp_path):
+    with _alone(tmp_path), pytest.raises(KddnError, match="another run trains into"):
+        train_once("student", options(nyu, tmp_path, 1), tmp_path)
+    with _alone(tmp_path):
+        pass
+
+
+def test_what_a_teachers_recipe_has_is_what_is_paired_with(nyu, tmp_path):
+    recipe = tmp_path / "teacher.yaml"
+    teacher = {"class_path": "kddn.research.nets.Teacher", "init_args": {}}
+    config = {"width": 8, "blocks": 2}
+    teacher["init_args"]["config"] = config
+    recipe.write_text(yaml.safe_dump({"base": "teacher", "model": {"network": teacher}}))
+    built = _untrained_teacher(str(recipe))
+    assert (built.config.width, built.config.blocks) == (8, 2)
+    assert describe(_untrained_teacher("teacher")) == describe(Teacher())
 
 
 def test_networks_with_batch_norms_are_averaged_and_loaded(nyu, tmp_path):

@@ -13,7 +13,13 @@ from kddn.research.data.batches import BatchConfig, Batches, Mixed, part_of, res
 from kddn.research.data.graphics import Graphics, GraphicsConfig
 from kddn.research.data.hazing import HazeConfig
 from kddn.research.data.pair import Pair
-from kddn.research.data.paired import FixedPairs, PairFiles, read_parts, split_parts
+from kddn.research.data.paired import (
+    FixedPairs,
+    PairFiles,
+    check_files,
+    read_parts,
+    split_parts,
+)
 from kddn.research.data.photos import HazedPhotos, Photos, find_photos, load_photos, without_hazy
 from kddn.research.data.scenes import (
     TRAIN,
@@ -241,9 +247,11 @@ class HazeData(LightningDataModule):
         """What makes the validation images of a size."""
         if self.ohaze is not None:
             files = o_haze.O_HAZE.find(self.ohaze, o_haze.VALIDATION)
+            check_files(files)
             return lambda scale: _Whole(files, scale)
         if self.pairs is not None:
             own = _own_pairs(self.pairs, "validation")
+            check_files(own)
             return lambda scale: _Whole(own, scale)
         assert self.root is not None
         scenes = load_nyu(self.root, self.validation_ids).to(device)

@@ -1,6 +1,6 @@
 """Data sets of fixed hazy images in files, and batches of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from kddn.errors import DataError
 from kddn.research.data.batches import BatchConfig, Batches, arrange, draw_windows, part_of
 from kddn.research.data.pair import Pair
-from kddn.research.data.pixels import check_picture, read_pixels
+from kddn.research.data.pixels import check_picture, read_pixels, upright_size
+from kddn.research.windows import box
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,19 @@ class PairFiles:
     """The airlight, where it is known."""
 
     def check(self) -> None:
-        """See that all files are there and whole.
+        """See that all files are there and whole, and fit each other.
 
         Raises:
-            DataError: If one is not.
+            DataError: If one is not, or does not.
         """
         for path in (self.hazy, self.clean, self.transmission):
             if path is not None:
                 check_picture(path)
+        size = upright_size(self.hazy)
+        if self.clean is not None and not fits(size, other := upright_size(self.clean)):
+            raise _unlike(self.hazy, size, self.clean, other)
+        if self.transmission is not None and (other := upright_size(self.transmission)) != size:
+            raise _unlike(self.hazy, size, self.transmission, other)
 
 
 BORDER = 10
@@ -50,12 +56,31 @@ def fits(hazy: Sequence[int], clean: Sequence[int]) -> bool:
     return more in ({0}, {2 * BORDER})
 
 
+def _unlike(hazy: Path, size: Sequence[int], path: Path, other: Sequence[int]) -> DataError:
+    (width, height), (other_width, other_height) = size, other
+    return DataError(
+        f"{hazy} is {width}x{height}, but {path} is {other_width}x{other_height}; both must show "
+        "the same, pixel by pixel"
+    )
+
+
+def check_files(files: Iterable[PairFiles]) -> None:
+    """See that all are there and whole, and fit each other.
+
+    Raises:
+        DataError: If one is not.
+    """
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(PairFiles.check, files))
+
+
 def read_parts(files: PairFiles) -> Tensor:
     """Hazy image, clean image and transmission, if it is known, in one: uint8 `7 h w` or `6 h w`.
 
     A clean image of 640x480 beside a hazy one of 620x460 loses 10 pixels a side, as RESIDE's crop.
     Where there is no file of the transmission but the airlight is known, the scattering model gives
-    it, by least squares over the three channels.
+    it, by least squares over the three channels and 5x5 pixels: of one that has nearly the
+    airlight's colour, its own three say nothing.
 
     Raises:
         DataError: If a file cannot be read or the sizes do not fit.
@@ -70,13 +95,11 @@ def read_parts(files: PairFiles) -> Tensor:
         parts[files.transmission] = _read(files.transmission, "L")
     for path, part in parts.items():
         if part.shape[1:] != hazy.shape[1:]:
-            raise DataError(
-                f"{files.hazy} is {hazy.shape[2]}x{hazy.shape[1]}, but {path} is "
-                f"{part.shape[2]}x{part.shape[1]}; both must show the same, pixel by pixel"
-            )
+            raise _unlike(files.hazy, hazy.shape[:0:-1], path, part.shape[:0:-1])
     if files.transmission is None and files.airlight is not None:
         light, seen = clean / 255 - files.airlight, hazy / 255 - files.airlight
-        t = (light * seen).sum(0, keepdim=True) / (light * light).sum(0, keepdim=True).clamp(1e-4)
+        common, own = (box((light * x).sum(0, keepdim=True), 2) for x in (seen, light))
+        t = common / own.clamp(1e-4)
         return torch.cat([hazy, clean, (t.clamp(0, 1) * 255).round().byte()])
     return torch.cat(list(parts.values()))
 
@@ -124,10 +147,10 @@ class FixedPairs(Batches):
         self.fraction = fraction
         self.batches_in_all = len(files) // config.size
         super().__init__(config, seed=seed, length=length)
+        if workers > 0:
+            check_files(files)
         with ThreadPoolExecutor() as threads:
             self.kept = list(threads.map(read_parts, files)) if workers == 0 else None
-            if workers > 0:
-                list(threads.map(PairFiles.check, files))
 
     def __len__(self) -> int:
         return part_of(min(self.length, self.batches_in_all // self.devices), self.fraction)
@@ -147,9 +170,13 @@ class FixedPairs(Batches):
             return
         # Asked for the numbers only when the first batch is: a resumed run sets `first` till then.
         numbers = self.numbers()
-        yield from DataLoader(
+        loader = DataLoader(
             _ByNumber(self), batch_size=None, sampler=numbers, num_workers=self.workers
         )
+        for found in loader:
+            if isinstance(found, DataError):
+                raise found
+            yield found
 
     def batch(self, number: int) -> Pair:
         """The batch of a number: the images whose turn it is in its epoch's order."""
@@ -171,12 +198,17 @@ class FixedPairs(Batches):
         return split_parts(arrange(torch.stack(crops), scale, self.config, generator))
 
 
-class _ByNumber(Dataset[Pair]):
+class _ByNumber(Dataset[Pair | DataError]):
+    """Batches, or what is wrong with them: raised in a worker, it would end as a traceback."""
+
     def __init__(self, batches: Batches) -> None:
         self.batches = batches
 
-    def __getitem__(self, number: int) -> Pair:
-        return self.batches.batch(number)
+    def __getitem__(self, number: int) -> Pair | DataError:
+        try:
+            return self.batches.batch(number)
+        except DataError as error:
+            return error
 
 
 def _read(path: Path, mode: str) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from kddn.errors import DataError, ImageError
-from kddn.io.image import upright
+from kddn.io.image import orientation, upright
 
 PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Endings of picture files."""
@@ -68,6 +68,20 @@ def check_picture(path: Path) -> None:
         with Image.open(path) as image:
             _check_bits(path, image)
             image.verify() if image.format == "PNG" else image.load()
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file once it is turned as its EXIF says.
+
+    Raises:
+        DataError: If not even that can be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if orientation(image) > 4 else (width, height)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor, nn
 
 from kddn import Dehazer
@@ -83,15 +82,18 @@ def evaluate(
     more = {name: METRICS[name] for name in metrics}
     if vgg is not None:
         more["vgg"] = partial(perceptual_distance, vgg=load_vgg(vgg))
+    if output is not None:
+        reports.check_folder(output)
     systems = dict(find_systems(models, device, both_paths=full_resolution))
+    files = {name: reports.checksum_of(name) for name in models}  # which may change meanwhile
     checksums = reports.Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
-    seen = checksums.of(track(cases, "Images"))
+    seen = checksums.of(reports.watched(cases))
     found = score(systems, seen, protocols, more)
     earlier = None if beside is None else reports.Earlier(beside)
     if earlier is not None:
-        earlier.check_names(models)
-        kept = list(earlier.rows(data, systems, protocols, ["psnr", "ssim", *more]))
+        earlier.check_names(files)
+        kept = list(earlier.rows(data, systems, protocols, ["psnr", "ssim", *more], files))
         found = chain(kept, earlier.checked(found))
     results = list(found if output is None else reports.written(found, output))
     if earlier is not None:
@@ -103,11 +105,12 @@ def evaluate(
     if output is not None:
         reports.write_rows(output / "summary.csv", summaries)
         if summaries:
-            (output / "summary.md").write_text(reports.markdown(summaries))
+            (output / "summary.md").write_text(reports.markdown(summaries), "utf-8")
         if unreferenced:
-            (output / "no-reference.md").write_text(reports.no_reference_markdown(unreferenced))
+            table = reports.no_reference_markdown(unreferenced)
+            (output / "no-reference.md").write_text(table, "utf-8")
         reports.remove_others(output, scored=bool(scores), looked_at=bool(unreferenced))
-        reports.write_record(output / "evaluation.json", models, checksums, earlier)
+        reports.write_record(output / "evaluation.json", files, checksums, earlier)
     return summaries
 
 

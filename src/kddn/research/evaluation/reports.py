@@ -4,16 +4,16 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import print as show
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
 from kddn import records, tables
@@ -22,6 +22,9 @@ from kddn.inference.models import find_model
 from kddn.research.data.sets import Case
 from kddn.research.evaluation.scores import NoReference, Score, Summary
 from kddn.research.nets.checkpoints import find_weights, is_weights
+
+_ANY_NAME: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+"""How files are written and read, that names of pictures may be any bytes."""
 
 LABELS = {
     "psnr": ("PSNR, dB", 2),
@@ -35,10 +38,23 @@ LABELS = {
 
 def print_tables(summaries: Sequence[Summary], unreferenced: Sequence[NoReference]) -> None:
     """Print what was measured against the target, and what can be said without it."""
+    console = Console()
+    if not console.is_terminal:  # no name is to be cut off for a width that nobody has
+        console = Console(width=_WIDE)
     if summaries:
-        show(_table(_cells(summaries)))
+        console.print(_table(_cells(summaries)))
     if unreferenced:
-        show(_table(_no_reference_cells(unreferenced)))
+        console.print(_table(_no_reference_cells(unreferenced)))
+
+
+_WIDE = 1000
+"""Letters in a line of what goes to a file or a pipe, at most."""
+
+
+def watched(cases: Iterable[Case]) -> Iterator[Case]:
+    """The same cases, their number told on a terminal, where errors go."""
+    console = Console(stderr=True)
+    yield from track(cases, "Images", console=console, disable=not console.is_terminal)
 
 
 def _table(cells: list[list[str]]) -> Table:
@@ -103,7 +119,7 @@ def write_rows(path: Path, rows: Sequence[Any]) -> None:
     if not rows:
         return
     flat = [_flat(row) for row in rows]
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", **_ANY_NAME) as file:
         # A figure that a row lacks is one empty column, not three: the fullest row names them all.
         writer = csv.DictWriter(file, max(flat, key=len), lineterminator="\n")
         writer.writeheader()
@@ -124,7 +140,8 @@ def written(results: Iterable[Score | NoReference], folder: Path) -> Iterator[Sc
             name = "no-reference.csv" if isinstance(result, NoReference) else "images.csv"
             if name not in writers:
                 # Buffered by lines, so that a killed run loses none.
-                file = (folder / f"{name}.part").open("w", newline="", buffering=1)
+                part = folder / f"{name}.part"
+                file = part.open("w", newline="", buffering=1, **_ANY_NAME)
                 writers[name] = csv.DictWriter(
                     stack.enter_context(file), list(row), lineterminator="\n"
                 )
@@ -147,8 +164,9 @@ def write_table(
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / "images.csv", scores)
     write_rows(folder / "table.csv", rows)
-    write_record(folder / "evaluation.json", [str(path) for path in weights], checksums)
-    (folder / "table.md").write_text(table)
+    models = {str(path): checksum_of(str(path)) for path in weights}
+    write_record(folder / "evaluation.json", models, checksums)
+    (folder / "table.md").write_text(table, **_ANY_NAME)
     Console().print(table, soft_wrap=True)
 
 
@@ -182,6 +200,8 @@ class Earlier:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._hazy: dict[_Place, float] = {}
+        self._places: set[tuple[str, str]] = set()
+        """Data sets and protocols of the rows that were kept."""
         try:
             self.record = json.loads((folder / "evaluation.json").read_text())
         except (OSError, ValueError) as error:
@@ -193,13 +213,19 @@ class Earlier:
         systems: Container[str],
         protocols: Container[str],
         metrics: Sequence[str],
+        models: Mapping[str, str | None],
     ) -> Iterator[Score | NoReference]:
         """Those of what is not measured again: systems on data sets.
+
+        Nor of what another file said under the name of one of `models`, whose checksums these are.
 
         Raises:
             DataError: If they are by other metrics than those named, or of the data sets that are
                 measured again by another protocol.
         """
+        before = self.models()
+        stale = {name for name in models if before.get(name, models[name]) != models[name]}
+        stale |= {Path(name).stem for name in stale}
         for line in _lines(self.folder / "images.csv"):
             of_what = {key: line.pop(key) for key in _OF_WHAT}
             seconds = float(line.pop("seconds"))
@@ -214,12 +240,12 @@ class Earlier:
                 )
             figures = {metric: float(line[metric]) for metric in metrics}
             score = Score(**of_what, figures=figures, seconds=seconds)
-            yield from self._kept(score, data, systems)
+            yield from self._kept(score, data, systems, stale)
         for line in _lines(self.folder / "no-reference.csv"):
             of_what = {key: line.pop(key) for key in ("data", "system", "image")}
             found = {key: float(value) if value else None for key, value in line.items()}
             row = NoReference(**of_what, **found)  # type: ignore[arg-type]
-            yield from self._kept(row, data, systems)
+            yield from self._kept(row, data, systems, stale)
 
     def models(self) -> dict[str, str | None]:
         """Checksums of all models that its rows are of, by what they were asked for as."""
@@ -230,7 +256,7 @@ class Earlier:
             record = record.get("beside")
         return found
 
-    def check_names(self, models: Iterable[str]) -> None:
+    def check_names(self, models: Mapping[str, str | None]) -> None:
         """See that no new model stands under the name of another one's file.
 
         Raises:
@@ -240,20 +266,29 @@ class Earlier:
         for name in models:
             for other, checksum in before.items():
                 alike = Path(other).stem == Path(name).stem and other != name
-                if alike and checksum != checksum_of(name):
+                if alike and checksum != models[name]:
                     raise DataError(
                         f"{name} would be called as {other} is in {self.folder}, whose rows would "
                         "be lost; rename one of the files"
                     )
 
     def _kept(
-        self, row: Score | NoReference, data: Container[str], systems: Container[str]
+        self,
+        row: Score | NoReference,
+        data: Container[str],
+        systems: Container[str],
+        stale: Container[str],
     ) -> Iterator[Score | NoReference]:
         """A row, if it is not measured again; of hazy images its figure is remembered."""
+        place, figure = _hazy(row)
         if row.system == "hazy":
-            place, figure = _hazy(row)
             self._hazy[place] = figure
+        # With the path that it took: `@512` or `full`.
+        called = row.system.rpartition(" ")[0]
+        if row.system in stale or called in stale:
+            return
         if row.data not in data or row.system not in systems:
+            self._places.add(place[:2])
             yield row
 
     def checked(self, found: Iterable[Score | NoReference]) -> Iterator[Score | NoReference]:
@@ -271,6 +306,11 @@ class Earlier:
             if result.system == "hazy":
                 place, figure = _hazy(result)
                 seen.add(place)
+                if place[:2] in self._places - measured:
+                    raise DataError(
+                        f"{self.folder} does not say which images of {result.data} its rows are "
+                        "of, as it has none of the hazy ones; evaluate all systems again"
+                    )
                 before = self._hazy.get(place, math.nan)
                 same = math.isclose(before, figure, rel_tol=0, abs_tol=_SAME)  # infinite ones too
                 if place[:2] in measured and not same:
@@ -308,7 +348,7 @@ _OF_WHAT = ("data", "protocol", "system", "scene", "image")
 def _lines(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", **_ANY_NAME) as file:
         return list(csv.DictReader(file))
 
 
@@ -340,6 +380,24 @@ class Checksums:
 _PACKAGES = ("kddn", "torch", "torchmetrics", "numpy", "pillow", "onnxruntime")
 
 
+_OF_AN_EVALUATION = ("images.csv", "summary.csv", "summary.md", "no-reference.csv",
+                     "no-reference.md")  # fmt: skip
+
+
+def check_folder(folder: Path) -> None:
+    """See that a folder holds nothing that an evaluation would replace, but another evaluation.
+
+    Raises:
+        DataError: If it does.
+    """
+    other = (folder / "table.csv").exists() or not (folder / "evaluation.json").exists()
+    there = [name for name in _OF_AN_EVALUATION if (folder / name).exists()]
+    if other and there:
+        raise DataError(
+            f"{folder} holds {there[0]}, which is no evaluation's; name another folder for `output`"
+        )
+
+
 def remove_others(folder: Path, *, scored: bool, looked_at: bool) -> None:
     """Remove an earlier evaluation's tables of a kind that the present one has not.
 
@@ -348,20 +406,28 @@ def remove_others(folder: Path, *, scored: bool, looked_at: bool) -> None:
         scored: Whether it has figures against the target.
         looked_at: Whether it has figures without one.
     """
-    kept = {"images.csv": scored, "summary.csv": scored, "summary.md": scored}
-    kept |= {"no-reference.csv": looked_at, "no-reference.md": looked_at}
-    for name, is_new in kept.items():
-        if not is_new:
+    for name in _OF_AN_EVALUATION:
+        if not (looked_at if name.startswith("no-reference") else scored):
             (folder / name).unlink(missing_ok=True)
 
 
 def write_record(
-    path: Path, models: Sequence[str], checksums: Checksums, earlier: Earlier | None = None
+    path: Path,
+    models: Mapping[str, str | None],
+    checksums: Checksums,
+    earlier: Earlier | None = None,
 ) -> None:
-    """Write how an evaluation was made: command, versions, machine, and checksums."""
+    """Write how an evaluation was made: command, versions, machine, and checksums.
+
+    Args:
+        path: The file.
+        models: Checksums of what was measured, taken before, by what it was asked for as.
+        checksums: Of the data.
+        earlier: The evaluation whose rows stand beside.
+    """
     record = {
         **records.how_made(_PACKAGES),
-        "models": {name: checksum_of(name) for name in models},
+        "models": dict(models),
         "data": checksums.record(),
     }
     if earlier is not None:

@@ -1,6 +1,7 @@
 """Networks in files: safetensors whose metadata says what was built, checkpoints, and ONNX."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -32,8 +33,18 @@ def save_network(network: nn.Module, path: Path) -> None:
         path: The file; its folder is made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
-    save_file(state, path, describe(network))
+    save_tensors(network.state_dict(), path, describe(network))
+
+
+def save_tensors(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write tensors to a safetensors file, those that share memory once each."""
+    # Layers may be used twice, under two names.
+    places = Counter(tensor.untyped_storage().data_ptr() for tensor in state.values())
+    apart = {
+        name: tensor.clone() if places[tensor.untyped_storage().data_ptr()] > 1 else tensor
+        for name, tensor in state.items()
+    }
+    save_file({name: tensor.contiguous().cpu() for name, tensor in apart.items()}, path, metadata)
 
 
 SHIPPED = "kddn:"

@@ -25,7 +25,8 @@ def run_tapped(
         gives its last one.
 
     Raises:
-        ModelError: If a name is no module's, or its module did not run.
+        ModelError: If a name is no module's, or its module did not run, or what it put out was
+            changed in place by the next.
     """
     with _kept(network, names) as features:
         output = network(x)
@@ -52,11 +53,13 @@ def _kept(
 ) -> Iterator[dict[str, Tensor]]:
     """While open, outputs of modules are kept by their names; all must have come at the end."""
     features: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
     handles = []
     for name in names:
 
         def keep(module: nn.Module, inputs: object, output: Tensor, name: str = name) -> None:
             features[name] = output
+            versions[name] = _version(output)
             if stop and len(features) == len(set(names)):
                 raise _AllSeenError
 
@@ -68,6 +71,17 @@ def _kept(
             handle.remove()
     if silent := [name for name in names if name not in features]:
         raise ModelError(f"{type(network).__name__} never runs its module {silent[0]!r}")
+    if changed := [name for name in names if versions[name] != _version(features[name])]:
+        raise ModelError(
+            f"{type(network).__name__} changes what its module {changed[0]!r} puts out in place; "
+            "name the module behind it, or have that one work on a copy"
+        )
+
+
+def _version(output: object) -> int:
+    """How many times a tensor was changed in place, where PyTorch counts."""
+    counted = isinstance(output, Tensor) and not output.is_inference()
+    return output._version if counted else 0
 
 
 def feature_channels(network: nn.Module, names: Sequence[str]) -> list[int]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from rich.progress import track
-
 from kddn import tables
 from kddn.errors import KddnError
 from kddn.research.data import VALIDATION
@@ -77,7 +75,7 @@ def reproduce(
     }
     systems = {name: network_system(path) for name, path in weights.items()}
     checksums = reports.Checksums()
-    images = checksums.of(track(cases, "Images"))
+    images = checksums.of(reports.watched(cases))
     found = score(systems, images, [PROTOCOL])
     scores = [result for result in found if isinstance(result, Score)]
     results = compare(rows, scores)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from rich.progress import track
-
 from kddn import tables
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import Checksums, write_table
+from kddn.research.evaluation.reports import Checksums, watched, write_table
 from kddn.research.evaluation.scores import Estimate, Score, Summary, summarize
 from kddn.research.nets.checkpoints import find_weights
 from kddn.research.paper.runs import Runs
@@ -99,7 +97,7 @@ def reproduce_systems(
         for case in islice(find_data_set(name).cases(root), images)
     )  # fmt: skip
     checksums = Checksums()
-    found = score(systems, checksums.of(track(cases, "Images")), [PROTOCOL])
+    found = score(systems, checksums.of(watched(cases)), [PROTOCOL])
     scores = [s for s in found if isinstance(s, Score)]
     summaries = {(row.data, row.system): row for row in summarize(scores)}
     placings = [

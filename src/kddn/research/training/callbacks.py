@@ -8,12 +8,11 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import WeightAveraging
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor
 
 from kddn.io.compare import side_by_side, stacked
 from kddn.research.data import Pair
-from kddn.research.nets.checkpoints import network_state
+from kddn.research.nets.checkpoints import network_state, save_tensors
 from kddn.research.training.module import Training, progress
 
 
@@ -29,7 +28,7 @@ class WeightsBeside(TorchCheckpointIO):
         """Write a checkpoint, and the weights beside it."""
         super().save_checkpoint(checkpoint, path, storage_options)
         state, metadata = network_state(checkpoint)
-        save_file(state, _beside(path), metadata)
+        save_tensors(state, _beside(path), metadata)
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint, and the weights beside it."""

@@ -69,6 +69,7 @@ class Muon(torch.optim.AdamW):
             id(module.weight): module.weight
             for module in modules.modules()
             if isinstance(module, nn.Linear | nn.Conv2d)
+            and isinstance(module.weight, nn.Parameter)  # not made of others
             and getattr(module, "groups", 1) == 1
             and len(module.weight) >= _LAST
         }

@@ -1,14 +1,18 @@
 """`kddn train`: runs from YAML recipes and command-line options."""
 
+import contextlib
 import hashlib
 import json
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
+from jsonargparse import ArgumentParser
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -18,12 +22,11 @@ from torch import nn
 
 from kddn.errors import DataError, KddnError, ModelError, one_line
 from kddn.research.data.module import HazeData
-from kddn.research.nets import Teacher
-from kddn.research.nets.checkpoints import save_network
+from kddn.research.nets.checkpoints import first_difference, save_network
 from kddn.research.nets.registry import describe, is_told_by
 from kddn.research.training.callbacks import WeightsBeside
 from kddn.research.training.memory import keep_freed_memory
-from kddn.research.training.module import StudentTraining, TeacherTraining
+from kddn.research.training.module import StudentTraining, TeacherTraining, Training
 
 STAGES: dict[str, type[LightningModule]] = {"teacher": TeacherTraining, "student": StudentTraining}
 
@@ -81,6 +84,11 @@ class TrainCLI(LightningCLI):
         if not 0 < config.budget <= 1:
             raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
         _check_times(config.trainer)
+        if config.budget < 1 and _ends_otherwise(config.trainer):
+            raise KddnError(
+                "--budget shortens epochs, and this run ends by time or steps; give it less of "
+                "those instead"
+            )
         config.data.fraction *= config.budget
         budget, config.budget = config.budget, 1.0  # spent: config.yaml must not shorten it again
         losses = config.model.get("losses")
@@ -92,7 +100,7 @@ class TrainCLI(LightningCLI):
     def _train_teacher(self, budget: float) -> Path:
         """Train a teacher for this student: its recipe, with the student's data and limits."""
         folder = Path(self.config.trainer.default_root_dir or ".") / "teacher"
-        self._rehearse(folder / "untrained.safetensors")
+        self._rehearse()
         shared = json.loads(self.parser.dump(self.config, format="json"))
         kept = {
             "accelerator",
@@ -116,16 +124,28 @@ class TrainCLI(LightningCLI):
         return train_once("teacher", options, folder)
 
     @rank_zero_only
-    def _rehearse(self, untrained: Path) -> None:
+    def _rehearse(self) -> None:
         """Build everything once with an untrained teacher, so that mistakes cost no training."""
-        save_network(Teacher(), untrained)
-        config = self.config.clone()
-        config.model.losses.teacher = untrained
-        try:
+        with tempfile.TemporaryDirectory() as folder:
+            untrained = Path(folder) / "untrained.safetensors"
+            save_network(_untrained_teacher(self.config.teacher_recipe), untrained)
+            config = self.config.clone()
+            config.model.losses.teacher = untrained
             built = self.parser.instantiate(config)
             built.model.check_data(built.data)
-        finally:
-            untrained.unlink()
+
+
+def _untrained_teacher(recipe: str) -> nn.Module:
+    """The network of a teacher's recipe."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(TeacherTraining, "model")
+    model: dict[str, Any] = {}
+    for path in with_bases(find_recipe(recipe)):
+        model |= (yaml.safe_load(path.read_text()) or {}).get("model", {})
+    network = {"network": model["network"]} if "network" in model else {}
+    built = parser.instantiate_classes(parser.parse_object({"model": network}))
+    teacher: nn.Module = built.model.network
+    return teacher
 
 
 def _teacher_of(checkpoint: Path) -> Path:
@@ -167,7 +187,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
     if cli.config.resume is not None:
-        _check_checkpoint(cli.config.resume, cli.model.network)
+        _check_checkpoint(cli.config.resume, cli.model)
     for callback in cli.trainer.checkpoint_callbacks:
         # A folder holds one run: `last.ckpt` is always its last, not that of a run before.
         if isinstance(callback, ModelCheckpoint):
@@ -175,7 +195,10 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     if cli.trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     _log_as_csv_too(cli.trainer)
-    _keep_log(cli.trainer.log_dir)
+    if cli.config.resume is None:
+        _check_free(Path(cli.trainer.log_dir or cli.trainer.default_root_dir))
+    else:
+        _keep_log(cli.trainer.log_dir)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* directory .* exists and is not empty")
         # Batches are numbered over the whole run, so that a resumed one does go on exactly.
@@ -189,7 +212,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     return path
 
 
-def _check_checkpoint(path: Path, network: nn.Module) -> None:
+def _check_checkpoint(path: Path, model: Training) -> None:
     """See that a run can go on from a checkpoint, before anything of the run is touched.
 
     Raises:
@@ -208,11 +231,15 @@ def _check_checkpoint(path: Path, network: nn.Module) -> None:
             f"{path} is no checkpoint to go on from (it has no {min(missing)}); give a run's "
             "checkpoints/last.ckpt, or begin anew from weights by model.start"
         )
+    network, same = model.network, "go on with the recipe and options of its config.yaml"
     if (holds := found.get("network")) is not None and not is_told_by(network, holds):
-        raise ModelError(
-            f"{path} holds a {holds}, the run asks for a {describe(network)}; go on with the "
-            "recipe and options of its config.yaml"
-        )
+        raise ModelError(f"{path} holds a {holds}, the run asks for a {describe(network)}; {same}")
+    if difference := first_difference(model.state_dict(), found["state_dict"]):
+        raise ModelError(f"{path} is of a run with other losses: {difference}; {same}")
+    groups = model.configure_optimizers().param_groups
+    before = [group["params"] for group in found["optimizer_states"][0]["param_groups"]]
+    if list(map(len, before)) != [len(group["params"]) for group in groups]:
+        raise ModelError(f"{path} is of a run with another optimizer; {same}")
 
 
 def _take_averages(trainer: Trainer, model: LightningModule) -> None:
@@ -230,6 +257,35 @@ def train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
     Raises:
         KddnError: If what is there was asked for in another way.
     """
+    with _alone(folder):
+        return _train_once(stage, arguments, folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While open, no other run may train into a folder.
+
+    Raises:
+        KddnError: If one does.
+    """
+    if rank_zero_only.rank != 0:  # which goes along with the first
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise KddnError(
+            f"another run trains into {folder} at this moment; wait until it has ended"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train_once(stage: str, arguments: Sequence[str], folder: Path) -> Path:
     weights, last = folder / "weights.safetensors", folder / "checkpoints" / "last.ckpt"
     is_begun = weights.is_file() or last.is_file()
     _agree(folder / "options.json", _with_contents(arguments), is_begun=is_begun)
@@ -259,6 +315,14 @@ def _check_times(trainer: Any) -> None:
             "this recipe ends by the time of its processors, which is its last callback's: give "
             "--trainer.callbacks.duration rather than --trainer.max_time"
         )
+
+
+def _ends_otherwise(trainer: Any) -> bool:
+    """Whether a run ends by anything but its epochs."""
+    callbacks = trainer.callbacks or []
+    listed = callbacks if isinstance(callbacks, list) else [callbacks]
+    timed = any(each.class_path.endswith("Timer") for each in listed)
+    return timed or trainer.max_time is not None or trainer.max_steps > 0
 
 
 @rank_zero_only
@@ -291,6 +355,22 @@ def _log_as_csv_too(trainer: Trainer) -> None:
     """Beside TensorBoard's log, which is the default, one that other programs can read."""
     if isinstance(board := trainer.logger, TensorBoardLogger):
         trainer.loggers = [board, CSVLogger(board.root_dir, name="", version=board.version)]
+
+
+@rank_zero_only
+def _check_free(folder: Path) -> None:
+    """See that a folder holds no run yet, whose weights a new one would replace.
+
+    Raises:
+        KddnError: If it does.
+    """
+    for name in ("weights.safetensors", "checkpoints/last.ckpt"):
+        if (folder / name).exists():
+            raise KddnError(
+                f"{folder} holds a run already ({name}); go on with it by --resume "
+                f"{folder}/checkpoints/last.ckpt, move it away, or name another place by "
+                "--trainer.default_root_dir or --trainer.logger.init_args.version"
+            )
 
 
 @rank_zero_only

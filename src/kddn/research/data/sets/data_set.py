@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from kddn.errors import DataError
-from kddn.io.image import orientation
 from kddn.research.data.paired import PairFiles, fits, read_parts, split_parts
-from kddn.research.data.pixels import check_picture, list_pictures, names_of, read_pixels
+from kddn.research.data.pixels import (
+    check_picture,
+    list_pictures,
+    names_of,
+    read_pixels,
+    upright_size,
+)
 
 Size = tuple[int, int]
 """Width and height."""
@@ -78,11 +82,17 @@ class _Listing:
 
     hazy: list[tuple[Path, dict[str, str]]]
     clean: dict[str, Path]
+    by_prefix: dict[str, Path]
+    """Clean images for hazy ones of which none has the same scene."""
     transmission: dict[tuple[str, str], Path]
     double: list[Path]
     """Clean images of a scene that has another."""
     strange: list[Path]
     """Pictures among the others whose names are nobody's."""
+
+    def clean_of(self, groups: dict[str, str]) -> Path | None:
+        """The target of a hazy image, by what its name says."""
+        return self.clean.get(groups["scene"]) or self.by_prefix.get(groups.get("prefix", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +150,7 @@ class DataSet:
         for path, groups in listing.hazy:
             if wanted is not None and groups["scene"] not in wanted:
                 continue
-            clean = _look_up(listing.clean, groups)
+            clean = listing.clean_of(groups)
             if clean is None and self.clean is not None:
                 raise DataError(
                     f"the clean image of {path} is missing ({self.example}); "
@@ -227,14 +237,14 @@ class DataSet:
         alone = {prefix: paths[0] for prefix, paths in prefixes.items() if len(paths) == 1}
         taken = {path for scene, path in clean.items() if scene in named}
         by_prefix = {prefix: path for prefix, path in alone.items() if path not in taken}
-        return _Listing(hazy, by_prefix | clean, transmission, double, strange)
+        return _Listing(hazy, clean, by_prefix, transmission, double, strange)
 
     def _nothing(self, root: Path) -> str:
         if not root.is_dir():
             return f"{root} is not a folder; {self.name} comes from {self.source}"
         for path in list_pictures(root):
             parts = path.relative_to(root).parts
-            for depth in range(1, len(parts) - 1):
+            for depth in range(1, len(parts)):
                 if self.hazy.match(Path(*parts[depth:])):
                     inner = root.joinpath(*parts[:depth])
                     return f"{self.name} lies deeper in {root}; give {inner}"
@@ -263,7 +273,7 @@ class DataSet:
         if self.count is not None and len(listing.hazy) > self.count:
             more = len(listing.hazy) - self.count
             yield Problem("extra", f"{more:,} hazy images beside {self.count:,}")
-        used = {_look_up(listing.clean, groups) for _, groups in listing.hazy}
+        used = {listing.clean_of(groups) for _, groups in listing.hazy}
         for path in dict.fromkeys(listing.clean.values()):
             if path not in used:
                 yield Problem("extra", f"{path}: a clean image without a hazy one")
@@ -292,7 +302,7 @@ class DataSet:
         t = listing.transmission.get((groups["scene"], groups.get("haze", "")))
         if t is not None and (of_t := _size(t)) not in (None, size):
             return Problem("wrong size", f"{t}: {_by(of_t)}, but {path.name} is {_by(size)}")
-        clean = _look_up(listing.clean, groups)
+        clean = listing.clean_of(groups)
         if clean is None:
             known = self.scenes is not None and groups["scene"] in self.scenes
             if self.clean is None or known:  # known ones are counted as missing already
@@ -302,10 +312,6 @@ class DataSet:
         if other is not None and not fits(size, other):
             return Problem("wrong size", f"{path}: {_by(size)}, but {clean.name} is {_by(other)}")
         return None
-
-
-def _look_up(clean: dict[str, Path], groups: dict[str, str]) -> Path | None:
-    return clean.get(groups["scene"]) or clean.get(groups.get("prefix", ""))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -324,9 +330,8 @@ def _read_error(path: Path) -> Problem | None:
 def _size(path: Path) -> Size | None:
     """A picture's size, upright; None if not even that can be read."""
     try:
-        with Image.open(path) as image:
-            return image.size[::-1] if orientation(image) > 4 else image.size
-    except (OSError, Image.DecompressionBombError):
+        return upright_size(path)
+    except DataError:
         return None
 
 

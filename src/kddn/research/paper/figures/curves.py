@@ -55,8 +55,9 @@ def read_curve(path: Path, against: Against = "step") -> Curve:
     # Of a run that was resumed, the earlier parts lie beside the last.
     parts = [path]
     if path.name == "metrics.csv":
-        earlier = path.parent.glob("metrics-*.csv")
-        parts = [*sorted(earlier, key=lambda part: int(part.stem.rpartition("-")[2])), path]
+        there = path.parent.glob("metrics-*.csv")
+        earlier = [part for part in there if part.stem.removeprefix("metrics-").isdecimal()]
+        parts = [*sorted(earlier, key=lambda part: int(part.stem.removeprefix("metrics-"))), path]
     points, before = list[tuple[float, float]](), 0.0
     for part in parts:
         try:
