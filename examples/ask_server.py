@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kddn.affine import AffineMap
 
@@ -26,9 +26,11 @@ with urlopen(request, timeout=60) as answer:
 
 # Or only a small copy goes there, and what comes back is for the picture's own pixels.
 with Image.open(path) as whole:
-    pixels = np.asarray(whole.convert("RGB"))
+    pixels = np.asarray(ImageOps.exif_transpose(whole).convert("RGB"))  # as it is to be seen
+with urlopen(f"{server}/v1/models", timeout=60) as answer:
+    size = json.load(answer)["models"][0]["working_size"]
 small = Image.fromarray(pixels)
-small.thumbnail((448, 448))
+small.thumbnail((size, size))
 content = io.BytesIO()
 small.save(content, "PNG")
 request = Request(f"{server}/v1/map", content.getvalue(), {"Content-Type": "image/png"})

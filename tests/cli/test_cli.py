@@ -10,6 +10,10 @@ from PIL import Image
 
 from helpers import hazy_photograph
 from kddn.cli import PIPE, _with_pipe
+from kddn.cli._research import named_paths
+from kddn.cli.data import list_data
+from kddn.errors import KddnError
+from kddn.research.data.sets import DATA_SETS
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +54,17 @@ def test_names_that_a_terminal_cannot_write_end_nothing(tmp_path, encoding):
     )  # fmt: skip
     assert wrong.returncode == 1
     assert len(wrong.stderr.splitlines()) == 1
+
+
+def test_a_data_set_is_named_once():
+    with pytest.raises(KddnError, match="pairs is given twice: a and b; name one"):
+        named_paths(["pairs=a", "nyu=c", "pairs=b"])
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_where_a_data_set_comes_from_is_told_whole(name, capsys):
+    list_data(name)
+    assert DATA_SETS[name].source in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_dash_is_the_pipe_for_dehaze_alone():

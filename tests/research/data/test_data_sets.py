@@ -242,8 +242,9 @@ def test_a_folder_with_nothing_of_the_set_is_said_to_be_so(tmp_path):
         check("its", tmp_path / "none")
     with pytest.raises(DataError, match="holds no images called as its's"):
         check("its", tmp_path)
-    make(tmp_path / "RESIDE/SOTS", "sots-indoor")
-    with pytest.raises(DataError, match=r"lies deeper .*give .*RESIDE/SOTS"):
-        check("sots-indoor", tmp_path)
+    for place, name in (("RESIDE/SOTS", "sots-indoor"), ("NH/NH-HAZE", "nh-haze")):
+        make(tmp_path / place, name)
+        with pytest.raises(DataError, match=rf"lies deeper .*give .*{place}"):
+            check(name, tmp_path)
     with pytest.raises(DataError, match="there is no data set 'sot'"):
         find_data_set("sot")

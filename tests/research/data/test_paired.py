@@ -12,11 +12,12 @@ from kddn.errors import DataError, KddnError, ModelError
 from kddn.research.data import BatchConfig
 from kddn.research.data.graphics import GraphicsConfig
 from kddn.research.data.module import HazeData, PhotosConfig
-from kddn.research.data.paired import FixedPairs, read_parts, split_parts
+from kddn.research.data.paired import FixedPairs, PairFiles, read_parts, split_parts
 from kddn.research.data.pixels import read_pixels
 from kddn.research.data.sets.its import ITS
 from kddn.research.data.sets.o_haze import O_HAZE, TEST, TRAIN, VALIDATION
 from kddn.research.data.sets.pairs import PAIRS
+from kddn.research.haze import density_from_transmission
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.training.run import train
 
@@ -188,6 +189,58 @@ def test_own_pairs_are_not_matched_by_the_name_of_a_camera(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "clear/old_clean.png")
     with pytest.raises(DataError, match=r"the clean image of .*hazy/old_hazy.png is missing"):
         PAIRS.find(tmp_path)
+
+
+def test_a_missing_target_is_no_others(tmp_path):
+    for part, stems in {"hazy": ("img", "img_1", "img_2"), "clear": ("img", "img_1")}.items():
+        (tmp_path / part).mkdir()
+        for stem in stems:
+            Image.new("RGB", (40, 30)).save(tmp_path / part / f"{stem}.png")
+    with pytest.raises(DataError, match=r"the clean image of .*hazy/img_2.png is missing"):
+        PAIRS.find(tmp_path)
+
+
+def test_transmission_is_found_where_pixels_have_the_airlights_colour(tmp_path):
+    generator = np.random.default_rng(0)
+    clean = generator.uniform(0, 1, (60, 80, 3))
+    clean[generator.random((60, 80)) < 0.05] = 0.9  # which say nothing of t
+    t = np.linspace(0.9, 0.3, 80)[None, :, None]
+    hazy = clean * t + 0.9 * (1 - t) + generator.normal(0, 1 / 255, clean.shape)
+    paths = [tmp_path / "hazy.png", tmp_path / "clean.png"]
+    for path, image in zip(paths, (hazy, clean), strict=True):
+        Image.fromarray((image * 255).round().clip(0, 255).astype(np.uint8)).save(path)
+    found = split_parts(read_parts(PairFiles("1", *paths, airlight=0.9))[None]).transmission
+    assert np.abs(found[0, 0].numpy() - t[..., 0]).max() < 0.05
+    psi = density_from_transmission(found)[0, 0].numpy()
+    assert np.abs(psi - np.linspace(0, 1, 80)).mean() < 0.03
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("damage", ["cut short", "of another size"])
+def test_own_pairs_are_looked_at_before_training(tmp_path, part, damage):
+    for folder in ("hazy", "clear"):
+        (tmp_path / folder).mkdir()
+        for number in range(10):
+            Image.new("RGB", (40, 30), (number, 9, 9)).save(tmp_path / folder / f"{number}.png")
+    wrong = tmp_path / "clear" / ("0.png" if part == "validation" else "1.png")  # every fifth
+    if damage == "cut short":
+        wrong.write_bytes(wrong.read_bytes()[:-30])
+    else:
+        Image.new("RGB", (38, 30)).save(wrong)
+    cause = "cannot be read" if damage == "cut short" else "is 40x30, but .* is 38x30"
+    with pytest.raises(DataError, match=cause):
+        HazeData(pairs=tmp_path, batch=BatchConfig(size=2, crop=16), workers=1).setup("fit")
+
+
+def test_what_a_reader_cannot_read_later_is_named_without_its_traceback(its, tmp_path):
+    root = tmp_path / "its"
+    shutil.copytree(its, root)
+    data = batches(ITS.find(root), size=6, crop=16, workers=1, length=1)
+    (root / "clear/10.png").unlink()
+    with pytest.raises(DataError) as found:
+        list(data)
+    assert str(found.value).startswith(str(root / "clear/10.png"))
+    assert "\n" not in str(found.value)
 
 
 def test_sources_that_are_trained_on_alone_stand_alone(tmp_path):

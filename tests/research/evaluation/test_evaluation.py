@@ -1,7 +1,9 @@
 """What the figures are means of, what their intervals resample, and which protocol they follow."""
 
 import csv
+import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -373,6 +375,76 @@ def test_a_file_that_was_trained_anew_is_measured_anew(nyu, tmp_path):
         beside = tmp_path / "out" if seed else None
         found = once([str(tmp_path / "mine.safetensors")], beside=beside)
         assert [row.system for row in found] == ["hazy", "mine"]
+
+
+def test_a_model_that_was_exported_anew_leaves_no_row_of_the_one_before(nyu, tmp_path):
+    mine = tmp_path / "mine.onnx"
+    once = partial(evaluate, {"nyu": nyu}, images=1, output=tmp_path / "out")
+    for size, source in ((64, "kddn-photo"), (96, "kddn-indoor")):
+        found = find_model(source).path
+        shutil.copy(found, mine)
+        card = json.loads(found.with_suffix(".json").read_text())
+        mine.with_suffix(".json").write_text(json.dumps(card | {"working_size": size}))
+        beside = tmp_path / "out" if size == 96 else None
+        rows = once([str(mine)], beside=beside)
+        assert [row.system for row in rows] == ["hazy", f"mine @{size}", "mine full"]
+    again = once(["dcp"], beside=tmp_path / "out", full_resolution=False)
+    assert [row.system for row in again] == ["hazy", "mine @96", "mine full", "dcp @640"]
+
+
+def test_rows_that_do_not_say_what_they_are_of_stand_beside_no_others(nyu, tmp_path):
+    once = partial(evaluate, {"nyu": nyu}, images=1, full_resolution=False)
+    once(["dcp"], output=tmp_path)
+    rows = (tmp_path / "images.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "images.csv").write_text("".join(row for row in rows if ",hazy," not in row))
+    with pytest.raises(DataError, match="does not say which images of nyu its rows are of"):
+        once(["cap"], beside=tmp_path)
+
+
+def test_checksums_are_of_what_was_measured(nyu, tmp_path, monkeypatch):
+    weights = tmp_path / "mine.safetensors"
+    save_network(AODNet(), weights)
+    before = hashlib.sha256(weights.read_bytes()).hexdigest()
+
+    def scored(*arguments, **options):
+        yield from score(*arguments, **options)
+        weights.unlink()
+
+    monkeypatch.setattr("kddn.research.evaluation.evaluate.score", scored)
+    evaluate({"nyu": nyu}, [str(weights)], images=1, output=tmp_path / "out")
+    record = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert record["models"] == {str(weights): before}
+
+
+def test_names_may_be_any_bytes(tmp_path):
+    real = tmp_path / "real"
+    real.mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (40, 30), (200, 190, 180)).save(tmp_path / "a.png")
+    shutil.move(tmp_path / "a.png", real / name)
+    for beside in (None, tmp_path / "out"):
+        evaluate({"real": real}, ["dcp"], output=tmp_path / "out", beside=beside)
+    assert b",caf\xe9," in (tmp_path / "out/no-reference.csv").read_bytes()
+
+
+def test_what_is_no_evaluation_is_not_replaced(nyu, tmp_path):
+    (tmp_path / "summary.csv").write_text("mine")
+    with pytest.raises(DataError, match=r"holds summary\.csv, which is no evaluation's; name"):
+        evaluate({"nyu": nyu}, ["dcp"], images=1, output=tmp_path)
+    assert (tmp_path / "summary.csv").read_text() == "mine"
+    for name in ("evaluation.json", "table.csv"):  # of a table of the paper's
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(DataError, match=r"holds summary\.csv"):
+        evaluate({"nyu": nyu}, ["dcp"], images=1, output=tmp_path)
+
+
+def test_a_pipe_gets_whole_names_and_no_progress(nyu, tmp_path, capsys):
+    long = tmp_path / f"{'a_long_name_of_a_row_' * 4}.safetensors"
+    save_network(AODNet(), long)
+    evaluate({"nyu": nyu}, [str(long)], images=1, metrics=["ms-ssim", "ciede2000"])
+    out, _ = capsys.readouterr()
+    assert out.split()[0] == "data"
+    assert f" {long.stem} " in out
 
 
 def test_rows_by_other_protocols_are_not_lost(nyu, tmp_path):

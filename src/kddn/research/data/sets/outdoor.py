@@ -97,7 +97,7 @@ class Outdoor(DataSet):
 
 OUTDOOR = Outdoor(
     name="outdoor",
-    summary="every fifth photograph of a folder, under three hazes that training does not draw",
+    summary="every fifth photograph of a folder, under three hazes of other rules than training's",
     licence="yours",
     source="clear photographs of your own, such as BSDS500's",
     example="any picture",
