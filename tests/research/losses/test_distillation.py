@@ -123,6 +123,18 @@ def test_features_alone_cost_no_more_than_they_need():
     assert not teacher.encoder._forward_hooks
 
 
+def test_features_that_are_changed_in_place_are_refused():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 3, 1))
+    x = torch.rand(1, 3, 4, 4)
+    for look in (run_tapped, tapped_features):
+        with pytest.raises(ModelError, match="changes what its module '0' puts out in place"):
+            look(network, x, ["0", "2"])
+    with torch.inference_mode():  # where PyTorch does not count
+        run_tapped(network, x, ["0"])
+    network[1] = nn.ReLU()
+    assert run_tapped(network, x, ["0"])[1]["0"].min() < 0
+
+
 def test_a_module_that_never_runs_is_named():
     network = nn.Sequential(nn.Conv2d(3, 3, 1))
     network.forward = lambda x: x

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +13,7 @@ from torch import nn
 
 from kddn.errors import ModelError
 from kddn.research import windows
+from kddn.research.export import to_onnx
 from kddn.research.nets.baselines import BASELINES, GFN, MSCNN, PDN, AODNet, gfn
 from kddn.research.nets.baselines.mscnn import MSCNNConfig
 from kddn.research.nets.baselines.pdn import PDNConfig
@@ -63,6 +65,39 @@ def test_all_of_it_learns(name):
     assert silent == expected.get(name, set())
     # Of what asks for a gradient and gets none, several devices wait for each other's for ever.
     assert silent == {key for key, p in network.named_parameters() if not p.requires_grad}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_transmission_beyond_its_bounds_can_come_back(seed):
+    torch.manual_seed(seed)
+    network = BASELINES["dehazenet"]()
+    picture = hazy(64, 64)
+    assert 0.2 < network.transmission(picture).mean() < 0.8
+    for bias in (5.0, -5.0):
+        torch.nn.init.constant_(network.conv_out.bias, bias)
+        assert network.transmission(picture).unique().tolist() == [float(bias > 0)]
+        network.zero_grad()
+        network(picture).square().mean().backward()
+        assert network.conv1.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASELINES)
+def test_they_are_exported_for_every_size_or_not_at_all(name):
+    torch.manual_seed(0)
+    network = BASELINES[name]().eval()
+    if name not in ("aod-net", "gfn"):
+        with pytest.raises(ModelError, match=f"^{type(network).__name__} cannot be exported: .+$"):
+            to_onnx(network)
+        return
+    content = to_onnx(network)
+    session = onnxruntime.InferenceSession(content)
+    for height, width in ((64, 96), (128, 64)):
+        picture = hazy(height, width)
+        with torch.no_grad():
+            expected = network(picture).clamp(0, 1)
+        (found,) = session.run(None, {"hazy": picture.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("name", BASELINES)

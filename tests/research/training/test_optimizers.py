@@ -72,6 +72,15 @@ def test_depthwise_filters_and_last_layers_are_no_matrices(conv):
     assert len(group["params"]) == 2
 
 
+def test_weights_that_are_made_of_others_are_no_matrices():
+    network = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3))
+    optimizer = Muon(network, lr=0.1)
+    before = network.weight.detach().clone()
+    network(torch.rand(1, 8, 4, 4)).square().mean().backward()
+    optimizer.step()
+    assert (network.weight - before).abs().max() > 0.01
+
+
 def test_it_goes_on_from_its_state():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(1, 8), nn.Conv2d(8, 3, 3))

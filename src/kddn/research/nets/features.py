@@ -80,8 +80,9 @@ def _kept(
 
 def _version(output: object) -> int:
     """How many times a tensor was changed in place, where PyTorch counts."""
-    counted = isinstance(output, Tensor) and not output.is_inference()
-    return output._version if counted else 0
+    if not isinstance(output, Tensor) or output.is_inference():
+        return 0
+    return output._version
 
 
 def feature_channels(network: nn.Module, names: Sequence[str]) -> list[int]:

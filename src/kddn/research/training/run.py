@@ -268,7 +268,7 @@ def _alone(folder: Path) -> Iterator[None]:
     Raises:
         KddnError: If one does.
     """
-    if rank_zero_only.rank != 0:  # which goes along with the first
+    if getattr(rank_zero_only, "rank", 0) != 0:  # which goes along with the first
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
