@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import onnxruntime
 import pytest
@@ -81,9 +82,17 @@ def test_transmission_beyond_its_bounds_can_come_back(seed):
         assert network.conv1.weight.grad.abs().sum() > 0
 
 
+@pytest.fixture
+def untyped():
+    """Without shapes being checked: export traces with symbolic sizes."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BASELINES)
-def test_they_are_exported_for_every_size_or_not_at_all(name):
+@pytest.mark.parametrize("name", ["aod-net", "gfn", "mscnn", "dehazenet"])
+def test_they_are_exported_for_every_size_or_not_at_all(name, untyped):
     torch.manual_seed(0)
     network = BASELINES[name]().eval()
     if name not in ("aod-net", "gfn"):
