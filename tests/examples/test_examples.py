@@ -100,7 +100,7 @@ def test_a_network_of_ones_own(example, nyu):
 
 def test_a_folder_of_pairs(example, pairs):
     told = example("evaluate_folder", pairs)
-    for system in ("hazy", "dcp @640", "kddn-indoor @448"):
+    for system in ("hazy", "dcp @640", "kddn-indoor @480"):
         assert f"{system}: " in told
 
 

@@ -75,7 +75,7 @@ def test_models_of_one_name_are_told_apart(tmp_path):
     assert list(systems) == ["hazy", *paths]
     ours = str(find_model("kddn-indoor").path)
     systems = dict(find_systems(["kddn-indoor", ours], both_paths=False))
-    assert list(systems) == ["hazy", "kddn-indoor @448", f"{ours} @448"]
+    assert list(systems) == ["hazy", "kddn-indoor @480", f"{ours} @480"]
     with pytest.raises(ModelError, match="PyTorch has no device 'coreml' here; use auto"):
         dict(find_systems(paths, "coreml"))
 

@@ -283,7 +283,7 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
     ("model", "recipe"),
     [
         ("kddn-photo", "kddn-photo-6"),
-        ("kddn-indoor", "kddn-indoor-5"),
+        ("kddn-indoor", "kddn-indoor-6"),
         ("kddn-paper", "kddn-paper-5"),
     ],
 )
