@@ -20,8 +20,7 @@ import pytest
 from PIL import Image
 
 from helpers import hazy_photograph
-from kddn import Dehazer
-from kddn.batch import machine
+from kddn import Dehazer, machine
 from kddn.batch.plan import Destination, Job, find, read_manifest
 from kddn.batch.run import Settings, _Room, run
 from kddn.batch.watch import is_whole, watch

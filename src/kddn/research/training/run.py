@@ -143,7 +143,7 @@ def _untrained_teacher(recipe: str) -> nn.Module:
     for path in with_bases(find_recipe(recipe)):
         model |= (yaml.safe_load(path.read_text()) or {}).get("model", {})
     network = {"network": model["network"]} if "network" in model else {}
-    built = parser.instantiate_classes(parser.parse_object({"model": network}))
+    built = parser.instantiate(parser.parse_object({"model": network}))
     teacher: nn.Module = built.model.network
     return teacher
 
