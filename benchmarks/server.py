@@ -18,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from PIL import Image
@@ -57,7 +57,7 @@ def ask(address: str, path: str, content: bytes | None) -> int:
     except HTTPError as error:
         error.read()
         return error.code
-    except (URLError, OSError):
+    except OSError:
         return 0
 
 

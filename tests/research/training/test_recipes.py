@@ -155,6 +155,15 @@ def test_a_budget_shortens_what_is_less_than_an_epoch_too(nyu, tmp_path, caplog)
     assert "an epoch has 4 batches: the least is one, not 0.1 of them" in caplog.text
 
 
+def test_a_budget_is_refused_where_it_shortens_nothing(nyu, tmp_path):
+    by_steps = ["--config", "student", *tiny(nyu, tmp_path)]
+    by_time = [f"--data.root={nyu}", "--trainer.max_time=00:00:01:00"]
+    by_timer = ["--config", "kddn-indoor-6", f"--data.root={nyu}", "--model.start=kddn:kddn-indoor"]
+    for options in (by_steps, by_time, by_timer):
+        with pytest.raises(KddnError, match="--budget shortens epochs, and this run ends by"):
+            train("student", [*options, "--budget=0.5"])
+
+
 @pytest.mark.parametrize("words", [["-c", "table1/l1"], ["--conf=table1/l1"]])
 def test_other_spellings_of_config_follow_bases_too(words):
     assert find_recipes(words) == find_recipes(["--config", "table1/l1"])

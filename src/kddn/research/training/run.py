@@ -307,10 +307,7 @@ def _check_times(trainer: Any) -> None:
     Raises:
         KddnError: If it is to.
     """
-    callbacks = trainer.callbacks or []
-    listed = callbacks if isinstance(callbacks, list) else [callbacks]  # one alone may be given
-    timed = [each for each in listed if each.class_path.endswith("Timer")]
-    if trainer.max_time is not None and timed:
+    if trainer.max_time is not None and _has_timer(trainer):
         raise KddnError(
             "this recipe ends by the time of its processors, which is its last callback's: give "
             "--trainer.callbacks.duration rather than --trainer.max_time"
@@ -319,10 +316,13 @@ def _check_times(trainer: Any) -> None:
 
 def _ends_otherwise(trainer: Any) -> bool:
     """Whether a run ends by anything but its epochs."""
+    return _has_timer(trainer) or trainer.max_time is not None or trainer.max_steps > 0
+
+
+def _has_timer(trainer: Any) -> bool:
     callbacks = trainer.callbacks or []
-    listed = callbacks if isinstance(callbacks, list) else [callbacks]
-    timed = any(each.class_path.endswith("Timer") for each in listed)
-    return timed or trainer.max_time is not None or trainer.max_steps > 0
+    listed = callbacks if isinstance(callbacks, list) else [callbacks]  # one alone may be given
+    return any(each.class_path.endswith("Timer") for each in listed)
 
 
 @rank_zero_only
