@@ -14,8 +14,8 @@ from pathlib import Path
 
 from kddn import Dehazer
 from kddn.research.data import TRAIN, VALIDATION, load_nyu, sots_pair
-from kddn.research.evaluation.evaluate import System, runtime_system
 from kddn.research.evaluation.metrics import psnr
+from kddn.research.evaluation.systems import System, runtime_system
 
 HAZES = (2, 5, 9)
 

@@ -22,7 +22,7 @@ from kddn.research.data.batches import draw_windows
 from kddn.research.losses.functions import reconstruction
 from kddn.research.losses.objective import Losses, Objective
 from kddn.research.nets.registry import Role, build
-from kddn.research.training.run import find_recipe, with_bases
+from kddn.research.training.recipes import find_recipe, with_bases
 
 RESULTS = Path(__file__).parents[1] / "results"
 WEIGHTS = ("kddn-photo", "kddn-indoor", "kddn-paper", "kddn-teacher")

@@ -19,9 +19,10 @@ import numpy as np
 
 from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation import settings
-from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import write_rows
+from kddn.research.evaluation.evaluate import score
+from kddn.research.evaluation.rows import write_rows
 from kddn.research.evaluation.scores import Estimate, NoReference, Score
+from kddn.research.evaluation.systems import network_system
 from kddn.research.training.run import train_once
 from kddn.tables import markdown
 

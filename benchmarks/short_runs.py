@@ -19,9 +19,10 @@ from pathlib import Path
 
 from kddn.research.data.sets.nyu import nyu_cases
 from kddn.research.evaluation import settings
-from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import write_rows
+from kddn.research.evaluation.evaluate import score
+from kddn.research.evaluation.rows import write_rows
 from kddn.research.evaluation.scores import Estimate, Score
+from kddn.research.evaluation.systems import network_system
 from kddn.research.training.run import train_once
 from kddn.tables import markdown
 

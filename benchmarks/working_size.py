@@ -12,8 +12,9 @@ from pathlib import Path
 
 from kddn import Dehazer
 from kddn.research.data.sets import Case, find_data_set
-from kddn.research.evaluation.evaluate import runtime_system, score
+from kddn.research.evaluation.evaluate import score
 from kddn.research.evaluation.scores import Score
+from kddn.research.evaluation.systems import runtime_system
 
 
 def every_fifth_scene(cases: Iterable[Case]) -> Iterator[Case]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kddn.research.evaluation.evaluate import evaluate
 
-for row in evaluate({"pairs": Path(sys.argv[1])}, ["dcp", "kddn-indoor"], full_resolution=False):
+pairs = {"pairs": Path(sys.argv[1])}
+for row in evaluate(pairs, ["dcp", "kddn-indoor"], full_resolution=False).summaries:
     psnr, ssim = row.figures["psnr"], row.figures["ssim"]
     print(f"{row.system}: {psnr:.2f} dB, SSIM {ssim:.4f}, {row.images} images")

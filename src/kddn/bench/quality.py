@@ -8,9 +8,10 @@ from kddn import Dehazer
 from kddn.bench.tasks import System
 from kddn.errors import DataError
 from kddn.research.data.sets import Case, find_data_set
-from kddn.research.evaluation import reports
-from kddn.research.evaluation.evaluate import System as Dehaze
-from kddn.research.evaluation.evaluate import network_system, runtime_system, score
+from kddn.research.evaluation import systems as judged
+from kddn.research.evaluation.evaluate import score
+from kddn.research.evaluation.reports import markdown
+from kddn.research.evaluation.rows import write_rows
 from kddn.research.evaluation.scores import Score, Summary, summarize
 
 HAZY = "hazy"
@@ -35,8 +36,8 @@ def measure_quality(
     by_name = dict(_systems(systems))
     found = score(by_name, _cases(data, every))
     summaries = summarize([each for each in found if isinstance(each, Score)])
-    reports.write_rows(output / "quality.csv", summaries)
-    (output / "quality.md").write_text(reports.markdown(summaries))
+    write_rows(output / "quality.csv", summaries)
+    (output / "quality.md").write_text(markdown(summaries))
     return _by_system(summaries)
 
 
@@ -52,13 +53,13 @@ def check_data(data: Mapping[str, Path]) -> None:
             raise DataError(f"{name} has no targets, which quality needs; name another data set")
 
 
-def _systems(systems: Sequence[System]) -> Iterator[tuple[str, Dehaze]]:
+def _systems(systems: Sequence[System]) -> Iterator[tuple[str, judged.System]]:
     yield HAZY, lambda hazy: hazy
     for system in systems:
         if system.kind in ("model", "prior"):
-            yield system.name, runtime_system(Dehazer(system.name))
+            yield system.name, judged.runtime_system(Dehazer(system.name))
         elif system.weights is not None:
-            yield system.name, network_system(system.weights)
+            yield system.name, judged.network_system(system.weights)
 
 
 def _cases(data: Mapping[str, Path], every: int) -> Iterator[Case]:

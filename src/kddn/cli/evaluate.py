@@ -1,7 +1,12 @@
 """`kddn evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from kddn.cli._options import AT_LEAST_ONE, Several
 from kddn.cli._research import named_paths, research
@@ -43,7 +48,7 @@ def evaluate(
         device: auto, cpu, cuda, directml or coreml.
     """
     folders = named_paths(data or ["nyu"], root)
-    research("evaluation.evaluate").evaluate(
+    found = research("evaluation.evaluate").evaluate(
         folders,
         model or ["dcp", DEFAULT],
         protocols=protocol or ["full"],
@@ -55,3 +60,23 @@ def evaluate(
         full_resolution=full_resolution,
         device=device,
     )
+    reports = research("evaluation.reports")
+    console = Console()
+    if not console.is_terminal:  # no name is to be cut off for a width that nobody has
+        console = Console(width=_WIDE)
+    if found.summaries:
+        console.print(_table(reports.cells(found.summaries)))
+    if found.no_reference:
+        console.print(_table(reports.no_reference_cells(found.no_reference)))
+
+
+_WIDE = 1000
+"""Letters in a line of what goes to a file or a pipe, at most."""
+
+
+def _table(cells: Sequence[Sequence[str]]) -> Table:
+    heads, *rows = cells
+    table = Table(*heads, box=None)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table

@@ -1,5 +1,6 @@
 """`kddn reproduce`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -113,3 +114,4 @@ def reproduce(
         research("paper.systems").reproduce_systems(what, runs, folders, files, images=images)
     else:
         research("paper.ablations").reproduce(what, runs, folders, scale=scale, scenes=scenes)
+    sys.stdout.write((output / "table.md").read_text("utf-8", "surrogateescape"))

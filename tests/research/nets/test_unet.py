@@ -20,7 +20,7 @@ from kddn.research.nets import UNET_PRESETS, Teacher, TeacherConfig, UNet, UNetC
 from kddn.research.nets.affine import AffineMap
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.depthwise import DepthwiseConv, _Depthwise
-from kddn.research.nets.unet import told_finer
+from kddn.research.nets.widening import extend
 from kddn.research.windows import local_minimum
 
 NARROW = {"widths": (8, 12, 16), "blocks": (1, 1, 2, 1, 1)}
@@ -64,7 +64,7 @@ def test_places_are_kept_within_black_and_white(finer):
     torch.manual_seed(3)
     free = UNet(UNetConfig(**NARROW, lights="maps", finer=finer)).eval()
     nn.init.constant_(free.scale.bias, 1.5)  # of more contrast than the picture can bear
-    kept = told_finer(free, replace(free.config, within=True)).eval()
+    kept = extend(free, replace(free.config, within=True)).eval()
     rows = torch.linspace(0.1, 0.9, 64).view(1, 1, 64, 1)
     hazy = (rows * torch.ones(1, 3, 64, 96)).contiguous()
     hazy[..., 40:, 30:60] = 0.05
@@ -94,7 +94,7 @@ def test_a_finer_map_of_each_colour(lights):
 def test_lights_of_the_picture_become_maps_that_say_the_same():
     torch.manual_seed(0)
     network = UNet(UNetConfig(**NARROW)).eval()
-    wide = told_finer(network, replace(network.config, lights="maps")).eval()
+    wide = extend(network, replace(network.config, lights="maps")).eval()
     assert wide.config == UNetConfig(**NARROW, lights="maps")
     features = torch.randn(2, 16, 1, 1).expand(2, 16, 5, 6)
     hazy = torch.rand(2, 3, 80, 96)
@@ -119,16 +119,16 @@ def test_one_scale_becomes_three_that_say_the_same():
     config = UNetConfig(**NARROW, lights="maps", scales=3)
     hazy = torch.rand(2, 3, 80, 96)
     with torch.no_grad():
-        one, three = network.estimate(hazy), told_finer(network, config).eval().estimate(hazy)
+        one, three = network.estimate(hazy), extend(network, config).eval().estimate(hazy)
     torch.testing.assert_close(three.scale, one.scale.expand(-1, 3, -1, -1))
 
 
-def test_another_shape_is_not_told_finer():
+def test_what_differs_in_more_is_not_extended():
     network = UNet(UNetConfig(**NARROW, scales=3))
     for config in (network.config, UNetConfig(**NARROW), UNetConfig(**NARROW, kernel=3)):
-        assert told_finer(network, config) is network
+        assert extend(network, config) is network
     network = UNet(UNetConfig(**NARROW))
-    assert told_finer(network, UNetConfig(**NARROW, lights="maps", kernel=3)) is network
+    assert extend(network, UNetConfig(**NARROW, lights="maps", kernel=3)) is network
 
 
 @pytest.mark.parametrize("lights", ["picture", "pixels"])

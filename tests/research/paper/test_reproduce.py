@@ -22,7 +22,7 @@ from kddn.research.paper.ablations import compare, markdown, reproduce
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.systems import reproduce_systems
 from kddn.research.paper.tables import TABLE1, TABLE2, TABLE3, TABLE4, TABLES
-from kddn.research.training.run import find_recipe
+from kddn.research.training.recipes import find_recipe
 
 pytestmark = pytest.mark.slow
 

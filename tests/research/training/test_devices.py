@@ -19,8 +19,8 @@ from kddn.research.data.paired import FixedPairs, PairFiles
 from kddn.research.data.scenes import HazedScenes
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.training.clock import ProcessorTimer
-from kddn.research.training.module import progress
 from kddn.research.training.run import train
+from kddn.research.training.schedule import progress
 
 pytestmark = pytest.mark.slow
 

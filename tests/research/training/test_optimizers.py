@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kddn.research.nets.depthwise import DepthwiseConv
-from kddn.research.training.module import Optimization
 from kddn.research.training.optimizers import Muon, orthogonalize
+from kddn.research.training.schedule import Optimization
 
 
 @given(rows=st.integers(1, 20), columns=st.integers(1, 20), seed=st.integers(0, 99))

@@ -18,14 +18,8 @@ from kddn.research.nets import Student, StudentConfig, Teacher, UNet
 from kddn.research.nets.baselines import BASELINES
 from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.registry import build, describe, rebuild
-from kddn.research.training.run import (
-    RECIPES,
-    TrainCLI,
-    find_recipe,
-    find_recipes,
-    train,
-    with_bases,
-)
+from kddn.research.training.recipes import RECIPES, find_recipe, find_recipes, with_bases
+from kddn.research.training.run import TrainCLI, train
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,8 @@ from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.registry import describe
 from kddn.research.training.callbacks import CycleAveraging, RampedAveraging
 from kddn.research.training.clock import ProcessorTimer
-from kddn.research.training.module import Optimization
 from kddn.research.training.run import _alone, _untrained_teacher, train, train_once
+from kddn.research.training.schedule import Optimization
 
 pytestmark = pytest.mark.slow
 

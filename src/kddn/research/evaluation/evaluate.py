@@ -1,32 +1,31 @@
 """Systems on data sets, by named protocols, through the runtime that users run."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from kddn import Dehazer
-from kddn.errors import KddnError, ModelError
+from kddn.errors import KddnError
 from kddn.filters import gray
 from kddn.priors.dark_channel import dark_channel
 from kddn.research.data.sets import Case, find_data_set
 from kddn.research.evaluation import reports
+from kddn.research.evaluation.earlier import Earlier
 from kddn.research.evaluation.metrics import ciede2000, ms_ssim, perceptual_distance
 from kddn.research.evaluation.protocols import PROTOCOLS
+from kddn.research.evaluation.record import Checksums, checksum_of
+from kddn.research.evaluation.rows import written
 from kddn.research.evaluation.scores import NoReference, Score, Summary, summarize
+from kddn.research.evaluation.systems import System, find_systems
 from kddn.research.haze import fade
-from kddn.research.nets.checkpoints import is_weights, load_network
 from kddn.research.nets.vgg import load_vgg
-
-System = Callable[[Tensor], Tensor]
-"""Removes haze from `1 3 h w` in [0, 1], giving as much, clamped or not."""
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 """One figure an image, of a prediction and its target, `b 3 h w` in [0, 1]."""
@@ -34,6 +33,16 @@ Metric = Callable[[Tensor, Tensor], Tensor]
 METRICS: dict[str, Metric] = {"ms-ssim": ms_ssim, "ciede2000": ciede2000}
 """What can be measured beside PSNR and SSIM, the same by every protocol. One more, `vgg`, needs
 weights: `kddn.research.evaluation.metrics.perceptual_distance`."""
+
+
+class Evaluation(NamedTuple):
+    """What models did on data sets."""
+
+    summaries: list[Summary]
+    """A row a data set, protocol and system: the hazy input, then each model by each of its paths.
+    """
+    no_reference: list[NoReference]
+    """A row a picture without ground truth and system."""
 
 
 def evaluate(
@@ -48,8 +57,8 @@ def evaluate(
     images: int | None = None,
     full_resolution: bool = True,
     device: str = "auto",
-) -> list[Summary]:
-    """Measure models, print tables, and write what was found.
+) -> Evaluation:
+    """Measure models, and write what was found.
 
     Args:
         data: Names of data sets, each with its folder.
@@ -69,9 +78,6 @@ def evaluate(
             working size that users get.
         device: Where the models run.
 
-    Returns:
-        A row a data set, protocol and system: the hazy input, then each model by each of its paths.
-
     Raises:
         KddnError: If there is no such data set, protocol, metric or model, an image cannot be
             read, or the earlier evaluation was of other images.
@@ -85,33 +91,23 @@ def evaluate(
     if output is not None:
         reports.check_folder(output)
     systems = dict(find_systems(models, device, both_paths=full_resolution))
-    files = {name: reports.checksum_of(name) for name in models}  # which may change meanwhile
-    checksums = reports.Checksums()
+    files = {name: checksum_of(name) for name in models}  # which may change meanwhile
+    checksums = Checksums()
     cases = (case for name, root in data.items() for case in islice(sets[name].cases(root), images))
-    seen = checksums.of(reports.watched(cases))
-    found = score(systems, seen, protocols, more)
-    earlier = None if beside is None else reports.Earlier(beside)
+    found = score(systems, checksums.of(reports.watched(cases)), protocols, more)
+    earlier = None if beside is None else Earlier(beside)
     if earlier is not None:
         earlier.check_names(files)
         kept = list(earlier.rows(data, systems, protocols, ["psnr", "ssim", *more], files))
         found = chain(kept, earlier.checked(found))
-    results = list(found if output is None else reports.written(found, output))
+    results = list(found if output is None else written(found, output))
     if earlier is not None:
         results.sort(key=_place(result.data for result in results))
-    scores = [result for result in results if isinstance(result, Score)]
-    unreferenced = [result for result in results if isinstance(result, NoReference)]
-    summaries = summarize(scores)
-    reports.print_tables(summaries, unreferenced)
+    summaries = summarize([result for result in results if isinstance(result, Score)])
+    no_reference = [result for result in results if isinstance(result, NoReference)]
     if output is not None:
-        reports.write_rows(output / "summary.csv", summaries)
-        if summaries:
-            (output / "summary.md").write_text(reports.markdown(summaries), "utf-8")
-        if unreferenced:
-            table = reports.no_reference_markdown(unreferenced)
-            (output / "no-reference.md").write_text(table, "utf-8")
-        reports.remove_others(output, scored=bool(scores), looked_at=bool(unreferenced))
-        reports.write_record(output / "evaluation.json", files, checksums, earlier)
-    return summaries
+        reports.write_evaluation(output, summaries, no_reference, files, checksums, earlier)
+    return Evaluation(summaries, no_reference)
 
 
 def _place(data: Iterable[str]) -> Callable[[Score | NoReference], tuple[int, bool]]:
@@ -144,71 +140,6 @@ def score(
                 psnr, ssim = protocol.measure(judged, case.clean)
                 figures = {"psnr": psnr.item(), "ssim": ssim.item(), **more}
                 yield Score(case.data, protocol_name, name, case.scene, case.name, figures, seconds)
-
-
-def network_system(weights: Path, device: str = "auto") -> System:
-    """A network that a file of weights holds, in PyTorch.
-
-    Args:
-        weights: The file.
-        device: `auto`, `cpu` or `cuda`.
-
-    Raises:
-        ModelError: If the file cannot be used, or there is no such device.
-    """
-    cuda = torch.cuda.is_available()
-    if device not in ("auto", "cpu", *["cuda"] * cuda):
-        raise ModelError(f"PyTorch has no device {device!r} here; use auto{' or cuda' * cuda}")
-    place = torch.device("cuda" if cuda and device != "cpu" else "cpu")
-    return system_of(load_network(weights), place)
-
-
-def system_of(network: nn.Module, place: torch.device | None = None) -> System:
-    """A network in PyTorch, on a device; the CPU by default."""
-    place = place or torch.device("cpu")
-    network = network.eval().to(place)
-
-    def dehaze(hazy: Tensor) -> Tensor:
-        with torch.inference_mode():
-            prediction: Tensor = network(hazy.to(place))
-        return prediction.cpu()
-
-    return dehaze
-
-
-def find_systems(
-    models: Sequence[str], device: str = "auto", *, both_paths: bool = True
-) -> Iterator[tuple[str, System]]:
-    """The hazy input, then each model, as `evaluate` takes them.
-
-    Args:
-        models: Names, `.onnx` files or weights.
-        device: Where the models run.
-        both_paths: Whether models of the runtime come at full resolution too, beside the working
-            size that users get.
-    """
-    yield "hazy", lambda hazy: hazy
-    stems = Counter(["hazy", *(Path(name).stem for name in dict.fromkeys(models))])
-    for name in models:
-        called = Path(name).stem if stems[Path(name).stem] == 1 else name
-        if is_weights(name):
-            yield called, network_system(Path(name), device)
-            continue
-        dehazer = Dehazer(name, device)
-        yield f"{called} @{dehazer.working_size}", runtime_system(dehazer)
-        if both_paths:
-            yield f"{called} full", runtime_system(dehazer, full_resolution=True)
-
-
-def runtime_system(dehazer: Dehazer, *, full_resolution: bool = False) -> System:
-    """The runtime, as a person meets it: 8 bit in, 8 bit out."""
-
-    def dehaze(hazy: Tensor) -> Tensor:
-        picture = (hazy[0] * 255).round().byte().permute(1, 2, 0).numpy()
-        prediction = dehazer(picture, full_resolution=full_resolution)
-        return torch.from_numpy(prediction).permute(2, 0, 1)[None].float() / 255
-
-    return dehaze
 
 
 def _no_reference(case: Case, system: str, prediction: Tensor, seconds: float) -> NoReference:

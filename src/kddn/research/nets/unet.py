@@ -7,8 +7,8 @@ with the physics of haze at the end.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +17,9 @@ from torch import Tensor, nn
 
 from kddn.research.nets.affine import AffineMap, AffineNetwork
 from kddn.research.nets.depthwise import DepthwiseConv
+from kddn.research.nets.lights import LIGHTS, Light, Lights, biased
 from kddn.research.nets.registry import register
 from kddn.research.windows import local_minimum
-
-Lights = Literal["picture", "pixels", "maps"]
-"""Where a U takes airlight and white from: one of each from the whole picture's features; an
-airlight picked from the picture's own pixels; or both as maps at a sixteenth of the size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,89 +102,6 @@ class GatedBlock(nn.Module):
         return out
 
 
-Light = Float[Tensor, "b 3 _ _"]
-
-_BRIGHT = 2.0
-"""Where lights begin: 0.97."""
-
-Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
-
-
-def _biased(layer: Layer, value: float) -> Layer:
-    """A layer whose biases begin at a value."""
-    assert layer.bias is not None
-    nn.init.constant_(layer.bias, value)
-    return layer
-
-
-def _light(x: Float[Tensor, "b c ..."]) -> Float[Tensor, "b c ..."]:
-    """A light in (0, 1.1): where white lies, as haze often is, the sigmoid must still move."""
-    return 1.1 * x.float().sigmoid()
-
-
-class PictureLights(nn.Module):
-    """One airlight and one white a picture, from the mean of its features.
-
-    Args:
-        width: Channels of the features.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = _biased(nn.Linear(width, 6), _BRIGHT)
-
-    def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
-        """Airlight and white, `b 3 1 1`."""
-        lights = _light(self.linear(x.mean(dim=(2, 3))))[:, :, None, None]
-        return lights[:, :3], lights[:, 3:]
-
-
-class PixelLights(nn.Module):
-    """An airlight picked from the picture's own pixels, and a white from the mean of its features.
-
-    Args:
-        width: Channels of the features.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.where = nn.Conv2d(width, 1, 1)
-        self.linear = _biased(nn.Linear(width, 3), _BRIGHT)
-
-    def forward(
-        self, x: Float[Tensor, "b c h w"], hazy: Float[Tensor, "b 3 H W"]
-    ) -> tuple[Light, Light]:
-        """Airlight and white, `b 3 1 1`."""
-        weights = self.where(x).float().flatten(2).softmax(-1)  # b 1 hw
-        pixels = F.interpolate(hazy, x.shape[-2:], mode="area").flatten(2)  # b 3 hw
-        airlight = (weights * pixels).sum(-1)[:, :, None, None]
-        return airlight, _light(self.linear(x.mean(dim=(2, 3))))[:, :, None, None]
-
-
-class MapLights(nn.Module):
-    """An airlight and a white for each place, as broad maps: of the features' size.
-
-    Args:
-        width: Channels of the features.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = _biased(nn.Conv2d(width, 6, 3, padding=1), _BRIGHT)
-
-    def forward(self, x: Float[Tensor, "b c h w"], hazy: Tensor) -> tuple[Light, Light]:
-        """Airlight and white, `b 3 h w`."""
-        lights = _light(self.conv(x))
-        return lights[:, :3], lights[:, 3:]
-
-
-_LIGHTS: dict[Lights, type[PictureLights] | type[PixelLights] | type[MapLights]] = {
-    "picture": PictureLights,
-    "pixels": PixelLights,
-    "maps": MapLights,
-}
-
-
 @register("unet", "student", UNetConfig, UNET_PRESETS, pairs="unet")
 class UNet(AffineNetwork):
     """Dehazing network whose output is `scale` and `offset`, a quarter (`finer`: half) of the size.
@@ -232,9 +146,9 @@ class UNet(AffineNetwork):
             self.skip0 = nn.Conv2d(quarter, last, 1)
             self.decoder0 = _blocks(config, last, 1)
         self.scale_norm = nn.GroupNorm(1, last)
-        self.scale = _biased(nn.Conv2d(last, config.scales, 3, padding=1), -1.0)
+        self.scale = biased(nn.Conv2d(last, config.scales, 3, padding=1), -1.0)
         self.lights_norm = nn.GroupNorm(1, sixteenth)
-        self.lights = _LIGHTS[config.lights](sixteenth)
+        self.lights = LIGHTS[config.lights](sixteenth)
 
     def estimate(self, hazy: Float[Tensor, "b 3 h w"]) -> AffineMap:
         """Scale and offset of RGB images in [0, 1], whose sides are multiples of 16."""
@@ -252,43 +166,6 @@ class UNet(AffineNetwork):
         airlight, white = (_spread(light, scale.shape[-2:]) for light in (airlight, white))
         affine = AffineMap(scale, white - scale * airlight)
         return _within(affine, hazy) if self.config.within else affine
-
-
-def told_finer(network: UNet, config: UNetConfig) -> UNet:
-    """A U that says the same in more words: lights place by place, or a scale for each colour.
-
-    Where features are the same all over, both say the same; and so they do where nothing goes
-    beyond black or white.
-
-    Args:
-        network: One with one light a picture or one scale for all colours.
-        config: The same shape but for `lights`, as maps, `scales` and `within`.
-
-    Returns:
-        The network itself where the shapes differ in nothing, or in anything else.
-    """
-    old = network.config
-    maps = old.lights == "picture" and config.lights == "maps"
-    thrice = old.scales == 1 and config.scales == 3
-    told = replace(
-        old,
-        lights="maps" if maps else old.lights,
-        scales=3 if thrice else old.scales,
-        within=config.within,
-    )
-    if told == old or told != config:
-        return network
-    state = network.state_dict()
-    if maps:
-        weight = state.pop("lights.linear.weight")[:, :, None, None]
-        state["lights.conv.weight"] = F.pad(weight, (1, 1, 1, 1))  # at the filter's centre
-        state["lights.conv.bias"] = state.pop("lights.linear.bias")
-    if thrice:
-        state["scale.weight"] = state["scale.weight"].repeat(3, 1, 1, 1)
-        state["scale.bias"] = state["scale.bias"].repeat(3)
-    finer = UNet(config)
-    finer.load_state_dict(state)
-    return finer
 
 
 def _blocks(config: UNetConfig, width: int, count: int) -> nn.Sequential:

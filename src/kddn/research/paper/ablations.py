@@ -11,11 +11,14 @@ from kddn.research.data import VALIDATION
 from kddn.research.data.sets import Case, find_data_set
 from kddn.research.data.sets.nyu import NYU_CLEAR, nyu_cases
 from kddn.research.evaluation import reports, settings
-from kddn.research.evaluation.evaluate import System, network_system, score, system_of
+from kddn.research.evaluation.evaluate import score
+from kddn.research.evaluation.record import Checksums
 from kddn.research.evaluation.scores import Estimate, Score, summarize
+from kddn.research.evaluation.systems import System, network_system, system_of
 from kddn.research.losses.objective import untrained_teacher
-from kddn.research.paper.runs import Runs, losses_of, read_recipe
+from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES, Row
+from kddn.research.training.recipes import losses_of, read_recipe
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def reproduce(
         f"{row.slug}/{seed}": runs.student(row, seed) for seed in range(runs.seeds) for row in rows
     }
     systems = {name: network_system(path) for name, path in weights.items()}
-    checksums = reports.Checksums()
+    checksums = Checksums()
     images = checksums.of(reports.watched(cases))
     found = score(systems, images, [PROTOCOL])
     scores = [result for result in found if isinstance(result, Score)]

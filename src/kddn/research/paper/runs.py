@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kddn.errors import KddnError
 from kddn.research.nets.checkpoints import find_weights
 from kddn.research.nets.registry import preset
 from kddn.research.paper.tables import Entry, Row
-from kddn.research.training.run import find_recipe, train_once
+from kddn.research.training.recipes import losses_of, read_recipe
+from kddn.research.training.run import train_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,18 +122,6 @@ class Runs:
 
 def _is_perceptual(entry: Entry) -> bool:
     return any(losses_of(recipe).get("perceptual") for recipe in entry.recipes)
-
-
-def read_recipe(name: str) -> dict[str, Any]:
-    """What a recipe says."""
-    recipe: dict[str, Any] = yaml.safe_load(find_recipe(name).read_text()) or {}
-    return recipe
-
-
-def losses_of(recipe: str) -> dict[str, Any]:
-    """What a recipe says of the losses."""
-    losses: dict[str, Any] = read_recipe(recipe).get("model", {}).get("losses", {})
-    return losses
 
 
 def _name(of: Any) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 from kddn import tables
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
-from kddn.research.evaluation.evaluate import network_system, score
-from kddn.research.evaluation.reports import Checksums, watched, write_table
+from kddn.research.evaluation.evaluate import score
+from kddn.research.evaluation.record import Checksums
+from kddn.research.evaluation.reports import watched, write_table
 from kddn.research.evaluation.scores import Estimate, Score, Summary, summarize
+from kddn.research.evaluation.systems import network_system
 from kddn.research.nets.checkpoints import find_weights
 from kddn.research.paper.runs import Runs
 from kddn.research.paper.tables import PROTOCOL, TABLES_OF_SYSTEMS, Entry

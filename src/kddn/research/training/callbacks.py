@@ -13,7 +13,8 @@ from torch import Tensor
 from kddn.io.compare import side_by_side, stacked
 from kddn.research.data import Pair
 from kddn.research.nets.checkpoints import network_state, save_tensors
-from kddn.research.training.module import Training, progress
+from kddn.research.training.module import Training
+from kddn.research.training.schedule import progress
 
 
 class WeightsBeside(TorchCheckpointIO):

@@ -1,16 +1,13 @@
 """Teacher and student as Lightning modules: the two stages of training (section 4.1)."""
 
-import math
 import time
 from abc import abstractmethod
 from collections import deque
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Timer
+from lightning import LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
@@ -20,93 +17,11 @@ from kddn.research.data.module import HazeData
 from kddn.research.evaluation.metrics import psnr
 from kddn.research.losses.functions import reconstruction
 from kddn.research.losses.objective import Losses, Objective
-from kddn.research.nets import Student, UNet
 from kddn.research.nets.checkpoints import load_network
 from kddn.research.nets.registry import build, describe
-from kddn.research.nets.unet import told_finer
-from kddn.research.nets.widening import widen
+from kddn.research.nets.widening import grow
 from kddn.research.training.clock import processor_seconds
-from kddn.research.training.optimizers import Muon
-
-
-@dataclass(frozen=True, kw_only=True)
-class Optimization:
-    """An optimiser with a cyclic cosine schedule over the whole run, however its end is given."""
-
-    optimizer: Literal["adam", "muon"] = "adam"
-    """`adam`, as in the paper, or `muon` on matrices and filters with AdamW on the rest."""
-    learning_rate: float = 1e-4
-    """Where each cycle starts; with Muon, AdamW's."""
-    matrix_rate: float = 0.02
-    """Where each cycle starts for what Muon changes: it falls with the learning rate."""
-    floor: float = 5e-8
-    """Where each cycle ends."""
-    weight_decay: float = 0.0
-    """Muon's and AdamW's: what a step takes off the weights, times the rate."""
-    cycles: int = 3
-    """Cycles a run. The paper's student has three of 20 epochs."""
-    warmup: float = 0.0
-    """Fraction of the run over which the rate first rises from the floor."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.floor <= self.learning_rate:
-            raise ValueError("optimization needs 0 < floor <= learning_rate")
-        if self.matrix_rate <= 0:
-            raise ValueError(f"matrix_rate must be above 0, not {self.matrix_rate}")
-        if self.weight_decay < 0 or (self.weight_decay and self.optimizer != "muon"):
-            raise ValueError("weight_decay must be 0 or more, and needs optimizer: muon")
-        if self.cycles < 1 or not 0 <= self.warmup < 1:
-            raise ValueError("optimization needs cycles >= 1 and 0 <= warmup < 1")
-
-    def phase(self, progress: float) -> float:
-        """Fraction of the present cycle that is done when `progress`, in [0, 1], of the run is."""
-        return progress * self.cycles % 1 if progress < 1 else 1.0
-
-    def rate(self, progress: float) -> float:
-        """Learning rate when `progress`, in [0, 1], of the run is done."""
-        phase = self.phase(progress)
-        rate = self.floor + (self.learning_rate - self.floor) * (1 + math.cos(math.pi * phase)) / 2
-        if progress < self.warmup:
-            return max(self.floor, rate * progress / self.warmup)
-        return rate
-
-    @property
-    def matrix_share(self) -> float:
-        """Muon's rate over AdamW's, the same all the time."""
-        return self.matrix_rate / self.learning_rate
-
-    def optimize(self, modules: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of what learns, at its highest rates."""
-        if self.optimizer == "muon":
-            return Muon(
-                modules,
-                self.learning_rate,
-                self.matrix_rate,
-                weight_decay=self.weight_decay,
-            )
-        return torch.optim.Adam(modules.parameters(), lr=self.learning_rate)
-
-
-def progress(trainer: Trainer) -> float:
-    """Fraction of a run that is done: of its steps, epochs or time, whichever ends first.
-
-    A run without an end counts as just begun. Devices must ask together, within a batch.
-    """
-    fractions = [0.0]
-    if trainer.max_steps > 0:
-        fractions.append(trainer.global_step / trainer.max_steps)
-    if trainer.max_epochs is not None and trainer.max_epochs > 0:
-        # Not by steps, of which an epoch may have had more: on fewer devices, or not accumulated.
-        batches = trainer.num_training_batches
-        here: Any = trainer.fit_loop.epoch_loop.batch_progress.current
-        done = trainer.current_epoch * batches + here.processed
-        fractions.append(done / (trainer.max_epochs * batches))
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Timer) and (left := callback.time_remaining()) is not None:
-            elapsed = callback.time_elapsed()
-            fractions.append(elapsed / (elapsed + left))
-    # Clocks of devices differ; what follows from them, such as the learning rate, must not.
-    return trainer.strategy.broadcast(min(max(fractions), 1.0))
+from kddn.research.training.schedule import Optimization, progress
 
 
 class Training(LightningModule):
@@ -315,25 +230,10 @@ class StudentTraining(Training):
 def _begin(network: nn.Module, start: Path | None) -> nn.Module:
     if start is None:
         return network
-    trained = load_network(start)
-    if (
-        isinstance(trained, Student)
-        and isinstance(network, Student)
-        and _is_narrower(trained, network)
-    ):
-        trained = widen(trained, network.config.width)
-    if isinstance(trained, UNet) and isinstance(network, UNet):
-        trained = told_finer(trained, network.config)
+    trained = grow(load_network(start), network)
     if describe(trained) != describe(network):
         raise ModelError(
             f"{start} holds a {describe(trained)}, the run asks for a {describe(network)}; "
             "choose the preset that fits, or other weights"
         )
     return trained.train()
-
-
-def _is_narrower(student: Student, other: Student) -> bool:
-    """Whether it is the same but for a width that goes into the other's."""
-    width = other.config.width
-    same_otherwise = replace(student.config, width=width) == other.config
-    return same_otherwise and student.config.width < width and width % student.config.width == 0

@@ -20,18 +20,16 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from kddn.errors import DataError, KddnError, ModelError, one_line
+from kddn.errors import KddnError, ModelError, one_line
 from kddn.research.data.module import HazeData
 from kddn.research.nets.checkpoints import first_difference, save_network
 from kddn.research.nets.registry import describe, is_told_by
 from kddn.research.training.callbacks import WeightsBeside
 from kddn.research.training.memory import keep_freed_memory
 from kddn.research.training.module import StudentTraining, TeacherTraining, Training
+from kddn.research.training.recipes import find_recipe, find_recipes, with_bases
 
 STAGES: dict[str, type[LightningModule]] = {"teacher": TeacherTraining, "student": StudentTraining}
-
-RECIPES = Path(__file__).parent / "recipes"
-"""Recipes that can be asked for by name. What a recipe changes, it names as its `base`."""
 
 
 class TrainCLI(LightningCLI):
@@ -379,66 +377,3 @@ def _keep_log(folder: str | None) -> None:
     if folder is not None and (log := Path(folder) / "metrics.csv").is_file():
         parts = len(list(log.parent.glob("metrics-*.csv")))
         log.rename(log.with_name(f"metrics-{parts + 1}.csv"))
-
-
-def find_recipes(arguments: Sequence[str]) -> list[str]:
-    """Arguments in which recipes' names have become their files, behind the files they change.
-
-    Raises:
-        DataError: If `--config` or a recipe's `base` names neither a file nor a recipe.
-        KddnError: If there is a `base` among the arguments.
-    """
-    found: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        option, _, value = word.partition("=")
-        if option == "--base":
-            raise KddnError("--base is for recipes; give --config once for each instead")
-        if option != "-c" and not (len(option) > 3 and "--config".startswith(option)):
-            found.append(word)
-            continue
-        *bases, recipe = with_bases(find_recipe(value or next(words, "")))
-        for base in bases:
-            if str(base) not in found:  # once: what it says again is no change
-                found += ["--config", str(base)]
-        found += ["--config", str(recipe)]
-    return found
-
-
-def with_bases(recipe: Path, changes: Sequence[Path] = ()) -> list[Path]:
-    """A recipe behind all that it is changes to: its `base`, that one's, and so on.
-
-    Args:
-        recipe: The file.
-        changes: Recipes whose base it is.
-
-    Raises:
-        DataError: If a file cannot be read, or a base is none.
-    """
-    if recipe in changes:
-        raise DataError(f"{recipe} is its own `base`, in the end; leave one of them out")
-    try:
-        says = yaml.safe_load(recipe.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{recipe} cannot be read as a recipe ({error})") from error
-    base = says.get("base") if isinstance(says, dict) else None
-    names = [base] if isinstance(base, str) else base or []
-    found = [each for name in names for each in with_bases(find_recipe(name), [*changes, recipe])]
-    return [*found, recipe]
-
-
-def find_recipe(name: str) -> Path:
-    """The file of a recipe, given as that file or by its name, with its folder's or without.
-
-    Raises:
-        DataError: If it is neither.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    recipes = sorted(RECIPES.rglob("*.yaml"))
-    names = [str(path.relative_to(RECIPES).with_suffix("")) for path in recipes]
-    found = [path for path, known in zip(recipes, names, strict=True) if known == name]
-    found = found or [path for path in recipes if path.stem == name]
-    if len(found) != 1:
-        raise DataError(f"{name!r} is neither a file nor a recipe; recipes are {', '.join(names)}")
-    return found[0]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from kddn.errors import KddnError
 from kddn.research.data.sets import Case, find_data_set
-from kddn.research.evaluation.evaluate import System, find_systems
 from kddn.research.evaluation.protocols import PROTOCOLS
+from kddn.research.evaluation.systems import System, find_systems
 from kddn.research.paper.figures.material import Material, pixels
 
 _PROTOCOL = PROTOCOLS["full"]
