@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import pickle
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from PIL import Image
 
 from helpers import hazy_photograph
 from kddn import Dehazer, machine
-from kddn.batch.plan import Destination, Job, find, read_manifest
-from kddn.batch.run import Settings, _Room, run
+from kddn.batch.plan import Destination, Found, Job, find, read_manifest
+from kddn.batch.run import Room, Settings, run
 from kddn.batch.watch import is_whole, watch
 from kddn.cli import main
 from kddn.dehazer import FileResult
@@ -596,7 +597,7 @@ def test_what_was_done_before_an_interrupt_is_told():
 
 
 def test_what_is_large_waits_for_room():
-    room, held, most = _Room(100), [], []
+    room, held, most = Room(100), [], []
 
     def work(pixels):
         with room.hold(pixels):
@@ -614,7 +615,7 @@ def test_what_is_large_waits_for_room():
 
 def test_pictures_are_counted_before_they_are_read(folder, monkeypatch):
     counted = []
-    monkeypatch.setattr(_Room, "hold", lambda room, pixels: counted.append(pixels) or nullcontext())
+    monkeypatch.setattr(Room, "hold", lambda room, pixels: counted.append(pixels) or nullcontext())
     (folder / "c.png").write_bytes(b"no picture")
     names = ["a.jpg", "c.png", "none.jpg", "video.mp4"]
     jobs = [Job(folder / name, folder / f"x-{name}") for name in names]
@@ -713,6 +714,55 @@ def test_results_of_two_folders_do_not_replace_each_other(folder):
     assert again.problem == ""
 
 
+def test_a_newcomer_of_a_name_does_not_replace_the_result_of_the_one_before(folder):
+    (folder / "b.png").unlink()
+    looks = watch(folder, Destination(output=str(folder / "out")))
+    first = until_job(looks)
+    first.output.parent.mkdir()
+    first.output.write_bytes(b"the first card's")
+    (folder / "a.jpg").rename(folder.parent / "kept.jpg")
+    assert [job for job in itertools.islice(looks, 2) if job] == []
+    hazy_photograph(40, 30).save(folder / "a.jpg")  # of another card
+    second = until_job(looks)
+    assert (second.source, second.again) == (first.source, False)
+    assert "another picture's result is" in second.problem
+    assert "rename this one, or use {folder}" in second.problem
+    (folder / "a.jpg").rename(folder / "c.jpg")
+    assert (third := until_job(looks)).problem == ""
+    assert third.output.name == "c.jpg"
+
+
+def test_an_empty_result_does_not_count(folder):
+    job = Job(folder / "a.jpg", folder / "out.jpg")
+    (folder / "out.jpg").write_bytes(b"")  # as a machine may leave it that lost power
+    [(_, row)] = run(Dehazer("dcp"), [job], Settings(skip_existing=True))
+    assert row.status == "done"
+    assert (folder / "out.jpg").stat().st_size > 0
+    [(_, row)] = run(Dehazer("dcp"), [job], Settings(skip_existing=True))
+    assert row.status == "skipped"
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_names_that_differ_by_case_alone_are_one_name_on_some_systems(
+    tmp_path, monkeypatch, platform
+):
+    monkeypatch.setattr("kddn.batch.plan.sys.platform", platform)
+    pictures = [tmp_path / name for name in ("IMG_1.JPG", "img_1.png", "caf\u00e9.jpg")]
+    pictures.append(tmp_path / "cafe\u0301.png")
+    for path in pictures:
+        path.write_bytes(b"")
+    found = Found(pictures, tmp_path, single=False)
+    names = [job.output.name for job in Destination(output="out", format="png").jobs(found)]
+    if platform == "linux":
+        assert names == ["IMG_1.png", "img_1.png", "caf\u00e9.png", "cafe\u0301.png"]
+    else:
+        old = [f"{name}.png" for name in ("IMG_1.JPG", "img_1.png", "caf\u00e9.jpg")]
+        assert names == [*old, "cafe\u0301.png.png"]
+        twins = Found([tmp_path / "a.jpg", tmp_path / "A.jpg"], tmp_path, single=False)
+        with pytest.raises(KddnError, match="would both become"):
+            Destination(output="out").jobs(twins)
+
+
 def test_a_link_to_nowhere_is_not_passed_over(folder):
     (folder / "out.jpg").symlink_to(folder / "gone.jpg")
     job = Job(folder / "a.jpg", folder / "out.jpg")
@@ -805,6 +855,28 @@ def test_watching_takes_files_once_they_are_whole(folder):
     assert pixels(folder / "inbox/out/a.png").shape == (300, 400, 3)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_names_go_to_a_file_while_a_terminal_shows_progress(folder):
+    import pty
+
+    main_end, terminal = pty.openpty()
+    with (folder / "names.txt").open("wb") as names:
+        command = [sys.executable, "-m", "kddn", "dehaze", "a.jpg", "b.png", "--model", "dcp"]
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=names, stderr=terminal, env=os.environ | {"TERM": "xterm"}
+        )
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # how Linux says that the other end is closed
+            while part := os.read(main_end, 1 << 16):
+                shown += part
+        assert process.wait() == 0
+    os.close(main_end)
+    assert (folder / "names.txt").read_text() == "a-dehazed.jpg\nb-dehazed.png\n"
+    assert b"Removing haze" in shown
+    assert b"a-dehazed.jpg" not in shown
+
+
 def test_a_pipe_reads_and_writes(folder):
     content = (folder / "a.jpg").read_bytes()
     result = kddn("-", cwd=folder, text=False, input=content)
@@ -821,6 +893,7 @@ def test_a_pipe_reads_and_writes(folder):
     [
         ([], "which pictures?"),
         (["a.jpg", "--overwrite", "--skip-existing"], "contradict each other"),
+        (["a.jpg", "-o", "x.png", "--format", "jpg"], "--output x.png and --format jpg contradict"),
         (["a.jpg", "--watch", "."], "--watch is for a folder alone"),
         (["a.jpg", "--in-place", "--compare"], "leaves nothing to compare with"),
         (["a.jpg", "--in-place", "--skip-existing"], "leaves nothing to tell by"),

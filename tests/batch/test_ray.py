@@ -266,6 +266,20 @@ def test_other_weights_of_one_name_are_another_model(folder, tmp_path):
     begin(replace(one, weights="b"))
 
 
+def test_what_was_removed_since_is_done_again(folder, tmp_path):
+    out = Store.open(str(tmp_path / "out"))
+    manifest, source = Manifest(out), Store.open(str(folder))
+    begin = partial(manifest.begin, source, Work(model="m"), overwrite=False)
+    begin()
+    for name in ("a.jpg", "b.png"):
+        out.write(name, "a result")
+        manifest.add(Row(source.label(name), out.label(name), "done", "m").json() + "\n")
+    manifest.close()
+    assert begin() == {source.label("a.jpg"), source.label("b.png")}
+    (tmp_path / "out/b.png").unlink()
+    assert begin() == {source.label("a.jpg")}
+
+
 def test_what_ends_its_worker_each_time_is_told(folder, tmp_path, monkeypatch):
     def never(source, destination, names, work, fleet):
         assert names == ["a.jpg", "b.png", "bad.jpg", "deep/a.jpg"]
@@ -363,6 +377,41 @@ def test_a_tar_file_with_less_or_more_than_it_seems_is_damaged(tmp_path, damage)
     whole.write_bytes(content)
     with pytest.raises(KddnError, match=r"a\.tar is no tar file, or damaged"):
         list(dehaze_tar(whole, output, None))
+
+
+def test_members_whose_headers_say_their_size_again_stay_whole(tmp_path):
+    from kddn.batch.shards import dehaze_tar
+
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size, member.pax_headers = 7, {"size": "7", "comment": "of the sea"}
+            tar.addfile(member, io.BytesIO(b"picture"))
+        for of in "bc":
+            link = tarfile.TarInfo(f"link-to-{of}.jpg")
+            link.type, link.linkname = tarfile.LNKTYPE, f"{of}.jpg"
+            tar.addfile(link)
+
+    def remove(content, name):
+        return name, None if name == "b.jpg" else content + b" without haze"
+
+    rows = list(dehaze_tar(tmp_path / "a.tar", tmp_path / "b.tar", remove))
+    assert rows == ["a.jpg", "b.jpg", "c.jpg"]
+    clear = b"picture without haze"
+    assert members_of(tmp_path / "b.tar") == {
+        "a.jpg": clear, "c.jpg": clear, "link-to-c.jpg": clear,
+    }  # fmt: skip
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        assert tar.getmember("a.jpg").pax_headers["comment"] == "of the sea"
+
+
+def test_two_columns_of_one_name_are_told(tmp_path):
+    from kddn.batch.shards import dehaze_parquet
+
+    table = pa.Table.from_arrays([pa.array([picture()])] * 2, ["image", "image"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(KddnError, match="two columns called 'image'; rename one"):
+        list(dehaze_parquet(tmp_path / "a.parquet", tmp_path / "b.parquet", None))
 
 
 def test_a_column_that_must_not_be_null_may_lose_a_picture(tmp_path):

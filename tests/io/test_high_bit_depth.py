@@ -10,6 +10,7 @@ import tifffile
 from PIL import ExifTags, Image, ImageCms
 
 from kddn import Dehazer, ImageError
+from kddn.errors import SizeError
 from kddn.io import files, high_bit_depth
 from kddn.io import image as images
 from kddn.io import png as png_files
@@ -172,7 +173,7 @@ def test_exif_of_a_png_goes_into_a_jpeg():
 
 def test_what_a_format_cannot_hold_is_named():
     opened = files.open_picture(png(gradient(2)))
-    with pytest.raises(ImageError, match="BMP cannot hold"):
+    with pytest.raises(ImageError, match="BMP has no transparency"):
         opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "BMP")
 
 
@@ -249,3 +250,35 @@ def test_half_floats_reach_white(format):
     white = tiff(np.ones((8, 9, 3), np.float16), photometric="rgb")
     with Image.open(io.BytesIO(Dehazer("dcp").encoded(white, format=format, strength=0))) as image:
         assert np.asarray(image.convert("RGB")).min() == 255
+
+
+def test_frames_of_a_16_bit_png_are_not_dropped():
+    content = png(gradient(3))
+    frames = png_files.chunk(b"acTL", (2).to_bytes(4, "big") + bytes(4))
+    with pytest.raises(ImageError, match="has several frames; split it"):
+        files.open_picture(content[:33] + frames + content[33:])
+
+
+def test_pictures_within_a_tiff_are_not_unpacked():
+    content = tiff(gradient(3), photometric="rgb", tile=(48, 64), compression="png")
+    with pytest.raises(ImageError, match="a TIFF of uint16 packed as PNG is not handled; pack it"):
+        files.open_picture(content)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd", "lzma"])
+def test_tiffs_are_read_however_plainly_packed(compression):
+    content = tiff(gradient(3), photometric="rgb", compression=compression)
+    np.testing.assert_array_equal(files.open_picture(content).photograph.pixels, gradient(3))
+
+
+def test_samples_count_as_pixels_do():
+    content = tiff(gradient(60), photometric="rgb", planarconfig="contig", extrasamples=[0] * 57)
+    files.open_picture(content, max_pixels=40 * 56 * 8)
+    with pytest.raises(SizeError, match="its pixels have 120 bytes each, 0 MB, where 0 MB are"):
+        files.open_picture(content, max_pixels=40 * 56 * 7)
+
+
+def test_64_bits_become_32():
+    opened = files.open_picture(tiff(gradient(3, np.float64), photometric="rgb"))
+    assert opened.photograph.pixels.dtype == np.float32
+    np.testing.assert_allclose(opened.photograph.pixels, gradient(3, np.float64), atol=1e-7)

@@ -337,6 +337,125 @@ def test_quantization_tables_of_other_numbers_become_good_ones(dehazer):
         assert result.format == "JPEG"
 
 
+def test_one_quantization_table_of_another_number_becomes_a_good_one(dehazer):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).convert("L").save(buffer, "JPEG")
+    content = bytearray(buffer.getvalue())
+    content[content.index(b"\xff\xdb\0\x43\0") + 4] = 1
+    content[content.index(b"\xff\xc0") + 12] = 1
+    with Image.open(io.BytesIO(bytes(content))) as image:
+        assert set(image.quantization) == {1}
+    with Image.open(io.BytesIO(dehazer(bytes(content)))) as result:
+        assert (result.format, result.mode) == ("JPEG", "L")
+
+
+def test_all_comments_of_a_jpeg_stay(dehazer):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "JPEG", comment=b"first")
+    content = buffer.getvalue()
+    second = b"\xff\xfe" + struct.pack(">H", 2 + len(b"second")) + b"second"
+    with Image.open(io.BytesIO(dehazer(content[:2] + second + content[2:]))) as result:
+        assert result.info["comment"].split(b"\n") == [b"second", b"first"]
+
+
+def test_16_bits_of_an_sgi_are_named_where_8_must_do():
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "SGI", bpc=2)
+    assert metadata.BITS in files.open_picture(buffer.getvalue()).lost("PNG")
+    hazy_photograph(60, 40).save(buffer := io.BytesIO(), "SGI")
+    assert files.open_picture(buffer.getvalue()).lost("PNG") == ()
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_xmp_behind_the_pixels_of_a_png_stays(dehazer, is_packed):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).save(buffer, "PNG", exif=exif(1))
+    content, packet = buffer.getvalue(), XMP % 1
+    text = bytes([is_packed, 0]) + b"en\0word\0" + (zlib.compress(packet) if is_packed else packet)
+    chunk = png.chunk(b"iTXt", b"XML:com.adobe.xmp\0" + text)
+    end = content.index(b"IEND") - 4
+    result = dehazer(content[:end] + chunk + content[end:])
+    assert png.xmp(result) == packet
+    damaged = png.chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0word\0no zlib")
+    assert png.xmp(dehazer(content[:end] + damaged + content[end:])) == b""
+
+
+def box(kind, data):
+    return struct.pack(">I4s", 8 + len(data), kind) + data
+
+
+def test_what_stands_in_boxes_of_a_jpeg_2000_stays(dehazer):
+    buffer = io.BytesIO()
+    hazy_photograph(64, 48).save(buffer, "JPEG2000")
+    content, packet = buffer.getvalue(), XMP % 1
+    colours = content.index(b"colr") - 4
+    header = content.index(b"jp2h") - 4
+    (length,) = struct.unpack(">I", content[colours : colours + 4])
+    (whole,) = struct.unpack(">I", content[header : header + 4])
+    profile = box(b"colr", b"\2\0\0" + PROFILE)
+    more = box(b"uuid", bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC") + packet)
+    more += box(b"uuid", b"JpgTiffExif->JP2" + exif(1).tobytes().removeprefix(b"Exif\0\0"))
+    changed = (
+        content[:header]
+        + struct.pack(">I", whole - length + len(profile))
+        + content[header + 4 : colours]
+        + profile
+        + content[colours + length : header + whole]
+        + more
+        + content[header + whole :]
+    )
+    opened = files.open_picture(changed)
+    assert opened.lost("PNG") == ()
+    assert set(opened.lost("JPEG2000")) == {"EXIF", "XMP", "colour profile"}
+    with Image.open(io.BytesIO(dehazer.encoded(changed, format="png"))) as result:
+        assert result.info["icc_profile"] == PROFILE
+        assert result.getexif()[ExifTags.Base.Artist] == "Ansel"
+    assert png.xmp(dehazer.encoded(changed, format="png")) == packet
+    broken = changed.replace(b"JpgTiffExif->JP2MM", b"JpgTiffExif->JP2xx")
+    broken = broken.replace(b"JpgTiffExif->JP2II", b"JpgTiffExif->JP2xx")
+    assert "EXIF (damaged)" in files.open_picture(broken).lost("PNG")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "BMP", "PPM", "SPIDER"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_not_dropped_where_there_is_none(format, mode):
+    buffer = io.BytesIO()
+    hazy_photograph(60, 40).convert(mode).save(buffer, "PNG")
+    opened = files.open_picture(buffer.getvalue())
+    with pytest.raises(ImageError, match=f"{format} has no transparency; write PNG"):
+        opened.encode(opened.photograph.rebuild(opened.photograph.pixels), format)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_a_gif_cannot_hold_is_named(mode):
+    picture = hazy_photograph(60, 40).convert(mode)
+    picture.putalpha(Image.new("L", picture.size, 0))
+    picture.save(buffer := io.BytesIO(), "PNG")
+    opened = files.open_picture(buffer.getvalue())
+    colours = ["more than 256 colours"] * (mode == "RGBA")
+    assert [*opened.lost("GIF")] == [*colours, "partial transparency"]
+    content = opened.encode(opened.photograph.rebuild(opened.photograph.pixels), "GIF")
+    with Image.open(io.BytesIO(content)) as result:
+        assert np.asarray(result.convert("RGBA"))[..., 3].max() == 0
+        assert files.open_picture(content).lost("GIF") == ()
+
+
+def test_what_may_hold_a_program_is_not_looked_into():
+    fields = [(3, 20, b"\1"), (3, 30, b"\n"), (3, 60, b"\1"), (3, 65, b"\1"), (3, 120, b"\5")]
+    said = b"".join(bytes([28, *at]) + struct.pack(">H", len(data)) + data for *at, data in fields)
+    inside = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+    content = said + bytes([28, 8, 10]) + struct.pack(">H", len(inside)) + inside
+    with pytest.raises(ImageError, match="is not a picture in a known format"):
+        files.open_picture(content)
+
+
+def test_a_file_that_is_larger_than_any_picture_is_not_read(tmp_path):
+    with (tmp_path / "disk.tif").open("wb") as file:
+        file.truncate(1 << 34)  # of which the disk holds nothing
+    with pytest.raises(SizeError, match=r"disk.tif has 17.2 GB, more than pictures of 500 million"):
+        files.open_picture(tmp_path / "disk.tif")
+
+
 def test_what_is_behind_a_motion_photo_goes_with_its_announcement():
     announced = b' xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MotionPhoto="1"'
     more = b' xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="0123"'

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and are what they were."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -142,3 +143,50 @@ def test_a_picture_that_changes_meanwhile_is_not_replaced_by_its_old_result(tmp_
     monkeypatch.setattr(dehazer, "_make", lambda *_: path.unlink())
     with pytest.raises(ImageError, match=r"a.png has changed meanwhile"):
         dehazer.file(path, path, overwrite=True)
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    sync, link, replace = os.fsync, os.link, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda file: done.append("sync") or sync(file))
+    monkeypatch.setattr(os, "link", lambda *names: done.append("name") or link(*names))
+    monkeypatch.setattr(Path, "replace", lambda path, to: done.append("name") or replace(path, to))
+    for overwrite in (False, True):
+        write(b"content", tmp_path / "a.jpg", overwrite=overwrite)
+    assert done == ["sync", "name"] * 2
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EIO])
+def test_a_disk_that_fails_is_told_and_one_that_cannot_say_is_not(tmp_path, monkeypatch, error):
+    def refuse(file):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if error == errno.EINVAL:
+        write(b"content", tmp_path / "a.jpg", overwrite=False)
+    else:
+        with pytest.raises(ImageError, match="cannot be written"):
+            write(b"content", tmp_path / "a.jpg", overwrite=False)
+    assert names(tmp_path) == ["a.jpg"] * (error == errno.EINVAL)
+
+
+def test_a_drive_without_permissions_and_dates_is_written_to(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    (tmp_path / "hazy.jpg").write_bytes(b"hazy")
+    for place, name in ((Path, "chmod"), (os, "utime"), (os, "chown")):
+        monkeypatch.setattr(place, name, refuse)
+    write(b"clear", tmp_path / "a.jpg", overwrite=False, like=tmp_path / "hazy.jpg")
+    write(b"clear", tmp_path / "b.jpg", overwrite=False)
+    assert names(tmp_path) == ["a.jpg", "b.jpg", "hazy.jpg"]
+
+
+def test_what_is_being_written_is_young_however_old_its_source(tmp_path):
+    source = tmp_path / "a.jpg"
+    source.write_bytes(b"hazy")
+    os.utime(source, (1e9, 1e9))
+    with new_file(source, overwrite=True, like=source) as unfinished:
+        unfinished.write_bytes(b"clear")
+        assert time.time() - unfinished.stat().st_mtime < 3600
+    assert (source.read_bytes(), source.stat().st_mtime) == (b"clear", 1e9)

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import shutil
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from helpers import encoded, hazy_photograph
 from kddn import Dehazer
 from kddn.affine import AffineMap
+from kddn.inference.models import find_model
 from kddn.server.app import create_app
 from kddn.server.settings import Settings
 
@@ -134,6 +137,17 @@ def test_a_map_is_the_librarys(client, dehazer):
 def test_models_are_listed_the_default_first(client):
     found = client.get("/v1/models").json()["models"]
     assert [(model["name"], model["default"]) for model in found] == [(MODEL, True), ("dcp", False)]
+
+
+def test_a_model_may_be_named_in_any_letters(tmp_path):
+    found = find_model(MODEL).path
+    for ending in (".onnx", ".json"):
+        shutil.copy(found.with_suffix(ending), tmp_path / f"\u9727{ending}")
+    settings = Settings(models=(str(tmp_path / "\u9727.onnx"),))
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        answer = client.post("/v1/dehaze", content=PICTURE, headers=RAW)
+    assert answer.status_code == 200
+    assert unquote(answer.headers["X-Kddn-Model"]) == "\u9727"
 
 
 def test_a_model_that_is_not_offered_is_unknown(client, tmp_path):

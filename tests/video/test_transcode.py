@@ -10,7 +10,7 @@ from PIL import Image
 
 from helpers import DEMO, with_subtitles
 from kddn import Dehazer
-from kddn.errors import VideoError
+from kddn.errors import ImageError, VideoError
 from kddn.video import transcode
 from kddn.video.dehaze import dehaze_video
 
@@ -312,6 +312,24 @@ def test_joined_streams_go_on(tmp_path, dehazer):
         steps = np.diff(times)
         assert steps.min() > 0
         assert steps.max() < 0.5
+
+
+def test_frames_of_another_size_are_named(tmp_path, dehazer):
+    one = video(tmp_path / "one.ts", size=(96, 64))
+    two = video(tmp_path / "two.ts", size=(128, 64))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one.read_bytes() + two.read_bytes())
+    done = dehaze_video(dehazer, joined, tmp_path / "joined.mkv")
+    assert {(frame.width, frame.height) for frame in frames(done.path)} == {(96, 64)}
+    told = "the other sizes of later frames, which are made as large as the first"
+    assert done.lost.count(told) == 1
+    assert dehaze_video(dehazer, one, tmp_path / "one.mkv").lost == ()
+
+
+def test_an_output_that_cannot_be_is_not_the_videos_fault(tmp_path, dehazer):
+    (tmp_path / "out").write_bytes(b"a file")
+    with pytest.raises(ImageError, match=r"out cannot be made a folder"):
+        dehaze_video(dehazer, video(tmp_path / "one.mp4"), tmp_path / "out/one.mp4")
 
 
 def test_short_clips_that_were_joined_go_on_too(tmp_path, dehazer):

@@ -65,7 +65,9 @@ class Manifest:
         parts = [name for name in there if name.startswith(f"{_FOLDER}/rows-")]
         texts = (self.destination.read(part) for part in parts)
         rows = (json.loads(line) for text in texts for line in text.split("\n") if line)
-        return {row["input"] for row in rows if row["status"] == "done"}
+        made = {self.destination.label(name) for name in there}  # but for what was removed since
+        done = (row for row in rows if row["status"] == "done" and row["output"] in made)
+        return {row["input"] for row in done}
 
     def _agree(self, now: dict[str, Any], before: dict[str, Any]) -> None:
         # Destinations begun by an earlier kddn do not know all of it.

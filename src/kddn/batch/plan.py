@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,16 +129,16 @@ class Destination:
                 first.setdefault(os.path.realpath(path), path)
             pictures = first.values()
         jobs = [Job(source, self._place(source, found)) for source in pictures]
-        twice = {path for path, times in Counter(job.output for job in jobs).items() if times > 1}
+        times = Counter(_as_stored(job.output) for job in jobs)
         # photo.jpg and photo.png both become .png: the old endings tell them apart. Both keep
         # theirs: the short name may be what an earlier run made of one of them alone.
         jobs = [
             Job(job.source, job.output.with_stem(job.output.stem + job.source.suffix))
-            if job.output in twice and self.format
+            if times[_as_stored(job.output)] > 1 and self.format
             else job
             for job in jobs
         ]
-        places: dict[Path, Path] = {}
+        places: dict[str, Path] = {}
         sources = {os.path.realpath(job.source): job.source for job in jobs}
         for job in jobs:
             if not self.in_place and _is_same(job.output, job.source):
@@ -151,7 +152,7 @@ class Destination:
                     f"{lost}, a picture too, would be replaced by the result of {job.source}; name "
                     "another `output` or `suffix`"
                 )
-            other = places.setdefault(job.output, job.source)
+            other = places.setdefault(_as_stored(job.output), job.source)
             if other != job.source:
                 raise KddnError(
                     f"{other} and {job.source} would both become {job.output}; "
@@ -172,6 +173,11 @@ class Destination:
             return self._by_template(source)
         output = Path(self._folder)
         if found.single and not (output.is_dir() or self.output.endswith(("/", os.sep))):
+            if self.format and output.suffix.lower() not in ("", ending.lower()):
+                raise KddnError(
+                    f"`output` {output} and `format` {self.format} contradict each other; leave "
+                    "out one"
+                )
             return output.with_suffix(ending) if self.format else output
         return output / Path(os.path.relpath(source, found.base)).with_suffix(ending)
 
@@ -183,6 +189,13 @@ class Destination:
         """That of a result: another format is for the pictures or for the videos, not for both."""
         ending = f".{self.format.lstrip('.')}" if self.format else source.suffix
         return ending if is_video(Path(f"x{ending}")) == is_video(source) else source.suffix
+
+
+def _as_stored(path: Path) -> str:
+    """What names are told by: on macOS and Windows not by case, nor by the form of accents."""
+    if sys.platform not in ("darwin", "win32"):
+        return str(path)
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _is_same(one: Path, other: Path) -> bool:

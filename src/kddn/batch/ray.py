@@ -21,7 +21,7 @@ import ray
 
 from kddn.batch.manifest import Manifest, Work
 from kddn.batch.plan import Job
-from kddn.batch.run import Row, Settings, process, process_content, told
+from kddn.batch.run import Room, Row, Settings, pixels_of, process, process_content, told
 from kddn.batch.shards import dehaze_parquet, dehaze_tar
 from kddn.batch.store import Store
 from kddn.dehazer import Dehazer
@@ -77,6 +77,7 @@ class Worker:
             threads=1,
         )
         self.pool = ThreadPoolExecutor(fleet.cpus)
+        self.room = Room()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Do files by their names; for each, the rows of the report, one a line."""
@@ -96,7 +97,8 @@ class Worker:
     def _done(self, path: Path, output: Path, blank: Row) -> list[Row]:
         if path.suffix.lower() in _SHARDS:
             return list(self._shard(path, output, blank))
-        row = process(self.dehazer, Job(path, output), self.settings)
+        with self.room.hold(pixels_of(path)):
+            row = process(self.dehazer, Job(path, output), self.settings)
         error = row.error and row.error.replace(str(path), blank.input)
         return [replace(row, input=blank.input, output=blank.output, error=error)]
 

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +78,8 @@ class Settings:
 
     def replaces(self, job: Job) -> bool:
         """Whether a job's result may replace a file."""
-        return self.overwrite or job.again or job.output == job.source
+        unfinished = self.skip_existing and job.output.is_file() and not _is_there(job.output)
+        return self.overwrite or job.again or job.output == job.source or unfinished
 
 
 def run(
@@ -117,10 +117,10 @@ def run(
             tell(number, count)
 
     chosen = replace(chosen, on_frame=on_frame)
-    room = _Room(memory() // 2 // _BYTES_A_PIXEL)
+    room = Room()
 
     def one(job: Job) -> Row:
-        with room.hold(_pixels(job.source) if threads > 1 else 0):
+        with room.hold(pixels_of(job.source) if threads > 1 else 0):
             return process(dehazer, job, chosen)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -159,11 +159,15 @@ def _done(line: list[tuple[Job, Future[Row]]], in_order: bool) -> Iterator[tuple
         yield each[0], each[1].result()
 
 
-class _Room:
-    """Pixels that may be in memory at a time. A picture of more has it to itself."""
+class Room:
+    """Pixels that may be in memory at a time. A picture of more has it to itself.
 
-    def __init__(self, pixels: int) -> None:
-        self._all = self._free = pixels
+    Args:
+        pixels: How many; by default what half of the memory has room for.
+    """
+
+    def __init__(self, pixels: int | None = None) -> None:
+        self._all = self._free = memory() // 2 // _BYTES_A_PIXEL if pixels is None else pixels
         self._changed = threading.Condition()
 
     @contextmanager
@@ -181,7 +185,7 @@ class _Room:
                 self._changed.notify_all()
 
 
-def _pixels(path: Path) -> int:
+def pixels_of(path: Path) -> int:
     """About how many pixels of a file are in memory at a time."""
     if is_video(path):
         return _VIDEO_PIXELS
@@ -199,8 +203,7 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     blank = Row(str(job.source), str(job.output), "skipped", dehazer.model.name)
     if job.problem:
         return replace(blank, status="failed", error=f"{job.source}: {job.problem}")
-    there = os.path.exists(job.output)  # noqa: PTH110 - False where it may not be seen
-    if settings.skip_existing and there and not job.again:
+    if settings.skip_existing and _is_there(job.output) and not job.again:
         tidy(job.output.parent)
         return blank
     began = time.perf_counter()
@@ -210,10 +213,18 @@ def process(dehazer: Dehazer, job: Job, settings: Settings) -> Row:
     except TakenError as error:
         failed = replace(blank, status="failed", error=told(error, job.source))
         # Another run was faster, unless it is a link to nowhere.
-        row = blank if settings.skip_existing and os.path.exists(job.output) else failed  # noqa: PTH110
+        row = blank if settings.skip_existing and _is_there(job.output) else failed
     except Exception as error:  # one bad file does not stop the others, whatever it has
         row = replace(blank, status="failed", error=told(error, job.source))
     return replace(row, seconds=round(time.perf_counter() - began, 3))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a result; not an empty file, which a machine that lost power may leave."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:  # where it may not be seen too
+        return False
 
 
 def process_content(

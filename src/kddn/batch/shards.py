@@ -3,7 +3,7 @@
 import io
 import itertools
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,15 @@ def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
         KddnError: If it cannot be read.
     """
     endings = files.readable_endings()
+    left_out = set()
     try:
         with tarfile.open(source) as inside, tarfile.open(output, "w") as outside:
             for member in inside:
+                if member.islnk() and member.linkname in left_out:
+                    continue
                 content = inside.extractfile(member) if member.isfile() else None
+                if content is not None:  # its size and kind are what is written here
+                    member.type, member.pax_headers = tarfile.REGTYPE, _own(member.pax_headers)
                 if content is None or Path(member.name).suffix.lower() not in endings:
                     outside.addfile(member, content)
                     continue
@@ -43,9 +48,17 @@ def dehaze_tar(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
                 if clear is not None:
                     member.size = len(clear)
                     outside.addfile(member, io.BytesIO(clear))
+                else:
+                    left_out.add(member.name)
             _check_end(inside)
     except (tarfile.TarError, EOFError) as error:
         raise KddnError(f"{source} is no tar file, or damaged ({error})") from error
+
+
+def _own(said: Mapping[str, str]) -> dict[str, str]:
+    """What a header says of a member itself, not of how its bytes are stored."""
+    stored = ("size", "GNU.sparse.")
+    return {key: value for key, value in said.items() if not key.startswith(stored)}
 
 
 def _check_end(inside: tarfile.TarFile) -> None:
@@ -84,6 +97,9 @@ def dehaze_parquet(source: Path, output: Path, remove: Remove) -> Iterator[Row]:
 
 def _rewritten(inside: pq.ParquetFile, output: Path, remove: Remove) -> Iterator[Row]:
     compression = _compression(inside)
+    names = inside.schema_arrow.names
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise KddnError(f"it has two columns called {twice[0]!r}; rename one")
     columns = [name for name in inside.schema_arrow.names if _holds_pictures(inside, name)]
     if inside.metadata.num_rows and not columns:
         raise KddnError("it has no column of encoded pictures; leave it out")

@@ -68,6 +68,9 @@ def watch(
     )
     for _ in looks:
         pictures = list(pictures_of(folder, destination, recursive=recursive))
+        for gone in (taken.keys() | seen.keys()).difference(pictures):
+            for known in (seen, taken, results):  # a file of that name is another picture then
+                known.pop(gone, None)
         namesakes: dict[Path, list[Path]] = {}
         for path in pictures:
             sight = _Sight.of(path)
@@ -84,8 +87,8 @@ def watch(
                 if path not in results and job.output in made:
                     job = replace(
                         job,
-                        problem=f"another picture's result is {job.output} already; "
-                        "use {folder} or {suffix} in the output's name",
+                        problem=f"another picture's result is {job.output} already; rename this "
+                        "one, or use {folder} or {suffix} in the output's name",
                     )
                 taken[path] = sight
                 if not job.problem:

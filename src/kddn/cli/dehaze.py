@@ -170,7 +170,13 @@ class _Say:
         self.console = Console(stderr=True, highlight=False)
         silent = quiet or not self.console.is_terminal
         columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-        self.progress = Progress(*columns, console=self.console, disable=silent, transient=True)
+        self.progress = Progress(
+            *columns,
+            console=self.console,
+            disable=silent,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # what goes to a pipe or a file is not shown
+        )
         several = total is not None and total > 1
         self.files = self.progress.add_task("Removing haze", total=total, visible=several)
         self.video = self.progress.add_task("Frames", total=None, visible=False)

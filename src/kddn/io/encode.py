@@ -24,6 +24,7 @@ DEEP_COLOUR = frozenset({"PNG", "TIFF"})
 DEEP_GRAY = frozenset({"PNG", "TIFF", "JPEG2000", "HEIF", "PPM"})
 """Formats in which gray has 16 bits."""
 
+_NO_TRANSPARENCY = ("JPEG", "BMP", "PPM", "SPIDER")
 _NO_INKS = ("PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP")
 
 
@@ -46,8 +47,10 @@ def encode(
     """
     said = said or Metadata()
     options = WELL | {"ICO": {"sizes": [image.size]}} | (quality or {})
-    if format == "JPEG" and image.mode in ("RGBA", "LA", "RGBa", "La"):
-        raise ImageError("JPEG has no transparency; write PNG, TIFF or WebP")
+    if format in _NO_TRANSPARENCY and image.mode in ("RGBA", "LA", "RGBa", "La"):
+        raise ImageError(f"{format} has no transparency; write PNG, TIFF or WebP")
+    if format == "GIF" and image.mode == "LA":  # whose transparency Pillow would leave out
+        image = image.convert("RGBA")
     if image.mode == "CMYK" and format in _NO_INKS:
         raise ImageError(f"{format} has no inks; write JPEG or TIFF, or convert it to RGB first")
     if image.mode == "I":  # 16 bits, which Pillow would write as 32 where a format has them

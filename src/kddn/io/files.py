@@ -58,13 +58,22 @@ class Opened:
     """Formats that keep its more than 8 bits a channel; None if it has no more."""
     further: bool = False
     """Whether it has a channel that only TIFF holds."""
+    mode: str = "RGB"
+    """PIL's name of what its pixels are."""
 
     def lost(self, format: str) -> tuple[str, ...]:
         """What the file says that a result in a format does not, by name."""
         cut_down = self.deep_in is not None and format not in self.deep_in
         bits = (metadata.BITS,) * cut_down
         channels = (metadata.CHANNELS,) * (self.further and format != "TIFF")
-        return (*self.metadata.lost, *self.metadata.cannot_hold(format), *bits, *channels)
+        more = _beyond_gif(self.mode) if format == "GIF" != self.format else ()
+        return (*self.metadata.lost, *self.metadata.cannot_hold(format), *bits, *channels, *more)
+
+
+def _beyond_gif(mode: str) -> tuple[str, ...]:
+    """What of a picture of some mode a GIF has not."""
+    colours = ("more than 256 colours",) * (mode not in ("1", "L", "LA", "P"))
+    return (*colours, *("partial transparency",) * mode.endswith("A"))
 
 
 def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> Opened:
@@ -78,7 +87,7 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
         ImageError: As `read` and `from_pil` do, always with the file's name.
     """
     name = str(source) if isinstance(source, Path) else "the picture"
-    content = _content(source) if isinstance(source, Path) else source
+    content = _content(source, max_pixels) if isinstance(source, Path) else source
     try:
         _refuse_raw(source, content)
         deep = high_bit_depth.read(content, max_pixels)
@@ -86,7 +95,8 @@ def open_picture(source: Path | bytes, *, max_pixels: int = MAXIMUM_PIXELS) -> O
             photograph = from_deep(deep.pixels, has_alpha=deep.has_alpha)
             said = deep.metadata
             further = deep.has_further
-            return Opened(photograph, said.format, deep.encode, said, DEEP_COLOUR, further)
+            mode = "RGBA" if deep.has_alpha else "RGB"
+            return Opened(photograph, said.format, deep.encode, said, DEEP_COLOUR, further, mode)
         return _open(read(content, name, max_pixels=max_pixels), content)
     except ImageError as error:
         text = str(error)
@@ -98,7 +108,8 @@ def _open(image: Image.Image, content: bytes) -> Opened:
     kind = "JPEG" if image.format in _JPEGS else image.format or "PNG"
     quality = _quality(image, content)
     turned = orientation(image)
-    is_deep = image.mode.startswith("I")
+    mode = image.mode
+    is_deep = mode.startswith("I")
     photograph = from_pil(image)
     height, width = photograph.pixels.shape[:2]
     said = said.upright(width, height, turned)
@@ -106,11 +117,22 @@ def _open(image: Image.Image, content: bytes) -> Opened:
     def encode_like(clear: Image.Image, as_format: str) -> bytes:
         return encode(clear, as_format, said, quality)
 
-    return Opened(photograph, kind, encode_like, said, DEEP_GRAY if is_deep else None)
+    deep_in = DEEP_GRAY if is_deep else None
+    return Opened(photograph, kind, encode_like, said, deep_in, mode=mode)
 
 
-def _content(path: Path) -> bytes:
+_LARGE = 1 << 30
+"""Bytes that any file may have, however few pixels are allowed."""
+
+
+def _content(path: Path, max_pixels: int) -> bytes:
     try:
+        size = path.stat().st_size
+        if size > max(_LARGE, 16 * max_pixels):  # before it fills the memory
+            raise SizeError(
+                f"{path} has {size / 1e9:,.1f} GB, more than pictures of {max_pixels / 1e6:,.0f} "
+                "million pixels do; raise `max_pixels` if it is one"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist") from None
@@ -210,7 +232,7 @@ def _quality(image: Image.Image, content: bytes) -> dict[str, dict[str, Any]]:
         tables: dict[int, Any] = image.quantization  # type: ignore[attr-defined]
         # Of those with other numbers, Pillow does not say which channels had which.
         jpeg: dict[str, Any] = {"qtables": tables}
-        if not tables.keys() <= {0, 1}:
+        if tables.keys() not in ({0}, {0, 1}):
             jpeg = dict(WELL["JPEG"])
         if (subsampling := JpegImagePlugin.get_sampling(image)) >= 0:
             jpeg["subsampling"] = subsampling

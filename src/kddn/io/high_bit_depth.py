@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from kddn.errors import ImageError
+from kddn.errors import ImageError, SizeError
 from kddn.io import metadata, png, tiff
 from kddn.io.encode import encode
 from kddn.io.image import bands
@@ -21,6 +21,19 @@ Pixels = NDArray[Any]
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PROFILE = 34675
+_MOST_BYTES = 16
+"""That a pixel may have of as many pixels as are allowed: four samples of 32 bits."""
+_PLAIN = (
+    "NONE",
+    "LZW",
+    "DEFLATE",
+    "ADOBE_DEFLATE",
+    "PACKBITS",
+    "LZMA",
+    "ZSTD",
+)
+"""How pixels may be packed, by tifffile's names: others hold pictures of their own, whose size
+nobody has checked."""
 _ALPHA = {1: "assocalpha", 2: "unassalpha"}
 """TIFF's kinds of a further sample that are transparency; others are no one's."""
 
@@ -161,6 +174,9 @@ def _read_png(content: bytes, max_pixels: int) -> DeepPicture | None:
         return None
     width, height = (int.from_bytes(header[place : place + 4], "big") for place in (0, 4))
     check_size(width, height, max_pixels)
+    frames = next((data for kind, data in png.chunks(content) if kind == b"acTL"), b"")
+    if int.from_bytes(frames[:4], "big") > 1:
+        raise ImageError("it has several frames; split it into single pictures first")
     pixels: Pixels = _codecs().png_decode(content)
     with open_image(io.BytesIO(content)) as shallow:
         said = metadata.read(shallow, content)
@@ -188,7 +204,10 @@ def _read_tiff(content: bytes, max_pixels: int) -> DeepPicture | None:
             raise ImageError("it has several pages; split it into single pictures first")
         check_size(page.imagewidth, page.imagelength, max_pixels)
         _check_kind(page)
+        _check_bytes(page, max_pixels)
         pixels = page.asarray()
+        if pixels.dtype == np.float64:  # of which no camera's picture has need
+            pixels = pixels.astype(np.float32)
         if page.dtype == np.uint16 and page.bitspersample < 16:
             white = (1 << page.bitspersample) - 1
             pixels = np.rint(pixels * (65535 / white)).astype(np.uint16)
@@ -235,6 +254,29 @@ def _check_kind(page: Any) -> None:
         raise ImageError(f"a TIFF of kind {kind}, {samples}, is not handled; make it RGB or gray")
     if page.dtype not in (np.uint16, np.float16, np.float32, np.float64):
         raise ImageError(f"a TIFF of {page.dtype} is not handled; make it uint16 or float")
+
+
+def _check_bytes(page: Any, max_pixels: int) -> None:
+    """See that pixels take no more memory than those of as many as are allowed.
+
+    Raises:
+        ImageError: If they do, or are packed as pictures of their own, which may be of any size.
+    """
+    import tifffile
+
+    packed = tifffile.COMPRESSION(page.compression).name
+    if packed not in _PLAIN:
+        raise ImageError(
+            f"a TIFF of {page.dtype} packed as {packed} is not handled; pack it as LZW or ZIP"
+        )
+    each = page.samplesperpixel * page.dtype.itemsize
+    whole = page.imagewidth * page.imagelength * each
+    if whole > _MOST_BYTES * max_pixels:
+        raise SizeError(
+            f"its pixels have {each} bytes each, {whole / 1e6:,.0f} MB, where "
+            f"{_MOST_BYTES * max_pixels / 1e6:,.0f} MB are allowed; raise `max_pixels` if you "
+            "trust it"
+        )
 
 
 def _upright(pixels: Pixels, said: Metadata, extra: str = "unassalpha") -> DeepPicture:

@@ -12,8 +12,9 @@ MAXIMUM_PIXELS = 500_000_000
 """What a picture may have unless one says otherwise: a few hundred bytes can claim far more than
 there is memory for."""
 
-PROGRAMS = ("EPS", "WMF")
-"""Formats that are programs, not pictures: Pillow would have Ghostscript or Windows run them."""
+PROGRAMS = ("EPS", "IPTC", "WMF")
+"""Formats that are programs, not pictures, or hold a file of any kind, which may be one: Pillow
+would have Ghostscript or Windows run them."""
 
 _MOST_PACKED = 16 << 20
 """Bytes that a PNG's packed text or colour profile may have: Pillow's own limit is 1 MB."""

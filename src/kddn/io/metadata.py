@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, MpoImagePlugin, TiffImagePlugin, TiffTags
 
-from kddn.io import png, tiff, xmp
+from kddn.io import jpeg2000, png, tiff, xmp
 from kddn.io.tiff import SUB_DIRECTORIES
 
 BITS = "more than 8 bits a channel"
@@ -242,7 +242,7 @@ def read(image: Image.Image, content: bytes) -> Metadata:
             profile=_bytes(info.get("icc_profile")),
             dpi=_dpi(info.get("dpi")),
             iptc=_image_resources(info.get("photoshop")),
-            comment=_comment(info.get("comment")),
+            comment=_comment(_comments(image)),
             lost=damaged,
         )
     found = replace(found, lost=(*_more_than_pillow_reads(image, content), *found.lost))
@@ -253,13 +253,33 @@ def read(image: Image.Image, content: bytes) -> Metadata:
         kept, lost = png.extras(content)
         if image.mode.startswith("I") and "transparency" in info:  # one gray of 16 bits
             lost = (*lost, "transparency")
-        packet = found.xmp or png.raw_xmp(content)
+        packet = found.xmp or png.xmp(content)
         return replace(found, chunks=kept, xmp=packet, lost=(*found.lost, *lost))
     if kind in ("JPEG", "MPO"):
         return _without_what_is_behind(found, image)
     if kind == "HEIF":
         return replace(found, lost=(*found.lost, *_heif_extras(info)))
+    if kind == "JPEG2000":
+        return _with_boxes(found, content)
     return found
+
+
+def _with_boxes(found: Metadata, content: bytes) -> Metadata:
+    """What a JPEG 2000 says, with what stands in boxes of its own."""
+    boxes = jpeg2000.said(content)
+    exif, damaged = found.exif, ()
+    if "exif" in boxes:
+        said = Image.Exif()
+        try:
+            said.load(boxes["exif"])
+            exif, damaged = _read_whole(said)
+        except Exception:  # whatever a damaged one makes Pillow raise
+            damaged = ("EXIF (damaged)",)
+    profile, packet = boxes.get("profile", b""), boxes.get("xmp", b"")
+    lost = (*found.lost, *damaged)
+    return replace(
+        found, exif=exif, profile=found.profile or profile, xmp=found.xmp or packet, lost=lost
+    )
 
 
 def _more_than_pillow_reads(image: Image.Image, content: bytes) -> tuple[str, ...]:
@@ -275,6 +295,12 @@ def _more_than_pillow_reads(image: Image.Image, content: bytes) -> tuple[str, ..
     if image.format in ("AVIF", "HEIF") and _has_colours_of_its_own(content[: 1 << 20]):
         lost.append("the description of its colours")
     return tuple(lost)
+
+
+def _comments(image: Image.Image) -> Any:
+    """A picture's comment; those of a JPEG that has several, a line each."""
+    several = [data for name, data in getattr(image, "applist", ()) if name == "COM"]
+    return b"\n".join(several) if len(several) > 1 else image.info.get("comment")
 
 
 def _has_colours_of_its_own(start: bytes) -> bool:
@@ -294,6 +320,8 @@ def _bits(image: Image.Image, start: bytes) -> int:
         return int.from_bytes(start[place + 9 : place + 10])
     if image.format == "PPM" and (header := _PPM.match(start)):
         return int(header[1]).bit_length()
+    if image.format == "SGI":
+        return 8 * start[3]
     return int(image.info.get("bit_depth", 8))
 
 

@@ -73,6 +73,21 @@ def _is_exif_or_xmp(kind: bytes, data: bytes) -> bool:
     )
 
 
+def xmp(content: bytes) -> bytes:
+    """The XMP packet, which may stand behind the pixels too; b"" where there is none."""
+    start = XMP_KEYWORD + b"\0"
+    for kind, data in chunks(content):
+        if kind != b"iTXt" or not data.startswith(start):
+            continue
+        is_packed, rest = data[len(start) :][:1] == b"\1", data[len(start) + 2 :]
+        text = b"".join(rest.split(b"\0", 2)[2:])  # behind a language and a keyword in it
+        try:
+            return zlib.decompressobj().decompress(text, _MOST_TEXT) if is_packed else text
+        except zlib.error:
+            continue
+    return raw_xmp(content)
+
+
 def raw_xmp(content: bytes) -> bytes:
     """An XMP packet that ImageMagick wrote as text: its length, and its bytes as hexadecimals."""
     for kind, data in chunks(content):

@@ -1,6 +1,7 @@
 """Files written whole or not at all, pictures and videos alike."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -30,6 +31,18 @@ def check_free(path: Path, *, overwrite: bool) -> None:
             raise TakenError(
                 f"{path} {is_there}; remove it, ask to overwrite, or name another output"
             )
+
+
+def make_folder(folder: Path) -> None:
+    """Make sure that there is a folder that may be written to, making it if need be.
+
+    Raises:
+        ImageError: If there is none.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"{folder} cannot be made a folder ({error.strerror or error})") from error
 
 
 def write(content: bytes, path: Path, *, overwrite: bool, like: Path | None = None) -> None:
@@ -77,11 +90,19 @@ def new_file(path: Path, *, overwrite: bool, like: Path | None = None) -> Iterat
         # For nobody else to read before it has its permissions.
         os.close(os.open(unfinished, os.O_CREAT | os.O_WRONLY, 0o600))
         yield unfinished
-        _make_like(unfinished, like)
+        _to_disk(unfinished)  # or a power cut might leave the name, and nothing under it
+        found = None if like is None else like.stat()
+        if found is not None and not stat.S_ISREG(found.st_mode):  # such as a pipe
+            found = None
+        if os.name == "posix":  # elsewhere a file that may only be read cannot be moved
+            _permit(unfinished, found)
         if overwrite:
             unfinished.replace(place)
         else:
             _move_unless_there(unfinished, place)
+        if found is not None:  # last: the date tells others that it is being written
+            with contextlib.suppress(OSError):
+                os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
@@ -112,16 +133,28 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _make_like(path: Path, like: Path | None) -> None:
-    """Give a file the date and permissions of another, or those of any new file."""
-    found = None if like is None else like.stat()
-    if found is None or not stat.S_ISREG(found.st_mode):  # such as a pipe
-        path.chmod(0o666 & ~_umask())
-        return
-    with contextlib.suppress(OSError, AttributeError):  # only root may give files away, on POSIX
-        os.chown(path, found.st_uid, found.st_gid)
-    path.chmod(stat.S_IMODE(found.st_mode) & 0o777)
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+def _permit(path: Path, found: os.stat_result | None) -> None:
+    """Give a file the owner and permissions of another, or the permissions of any new file.
+
+    As far as one may: only root gives files away, and some drives have no permissions.
+    """
+    mode = 0o666 & ~_umask()
+    if found is not None:
+        mode = stat.S_IMODE(found.st_mode) & 0o777
+        with contextlib.suppress(OSError):
+            os.chown(path, found.st_uid, found.st_gid)
+    with contextlib.suppress(OSError):
+        path.chmod(mode)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until what was written of a file is on the disk, where the file system can say so."""
+    with path.open("r+b") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
 
 
 @cache
@@ -135,6 +168,7 @@ def _move_unless_there(unfinished: Path, path: Path) -> None:
     """Rename a file to a name that is free, also where others write at the same time."""
     try:
         os.link(unfinished, path)
+        unfinished.unlink()
     except FileExistsError:
         raise TakenError(f"{path} has been written by someone else meanwhile") from None
     except OSError:  # a file system without links

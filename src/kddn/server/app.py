@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -180,7 +181,7 @@ async def dehaze(request: Request, how: Annotated[How, Query()], its: Its) -> Re
     async with its.bodies.picture(request) as sent:
         done, seconds = await _do(its, request, name, work, sent.content)
     headers = picture_headers(done, sent.name, how.format)
-    headers |= {"X-Kddn-Model": name, "X-Kddn-Seconds": f"{seconds:.3f}"}
+    headers |= {"X-Kddn-Model": quote(name), "X-Kddn-Seconds": f"{seconds:.3f}"}
     return StreamingResponse(its.bodies.sent(done.content), headers=headers)
 
 

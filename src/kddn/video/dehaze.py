@@ -42,6 +42,9 @@ _FULL = 2
 _APPLES = ("mp4", "mov", "3gp")
 """Containers whose HEVC Apple's players take only with a tag of its own."""
 
+_OTHER_SIZES = "the other sizes of later frames, which are made as large as the first"
+"""What a film whose frames change size comes out without."""
+
 _REORDERED = 10
 """Seconds by which a frame can be shown later than it is decoded, at most."""
 
@@ -111,6 +114,7 @@ def dehaze_video(
     if output.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
         raise VideoError(f"{output}: no container ends in {output.suffix!r}; use {known}")
+    writing.make_folder(output.parent)
     try:
         with (
             writing.new_file(output, overwrite=overwrite, like=source) as part,
@@ -118,8 +122,8 @@ def dehaze_video(
             av.open(transcode.address(source), options=transcode.READ) as video,
         ):
             with transcode.open_result(part, output, dict(video.metadata)) as result:
-                made = _Video(dehazer, video, result, source, strength, stabilizer)
-                done = made.write(output, on_frame)
+                done = VideoResult(output)
+                _Video(dehazer, video, result, done, source, strength, stabilizer).write(on_frame)
             done.sha256 = _sha256(part)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
@@ -136,6 +140,7 @@ class _Video:
         dehazer: Dehazer,
         video: "InputContainer",
         result: "OutputContainer",
+        done: VideoResult,
         source: Path,
         strength: float,
         stabilizer: Stabilizer,
@@ -143,6 +148,8 @@ class _Video:
         self.dehazer = dehazer
         self.video = video
         self.result = result
+        self.done = done
+        """What became of it so far."""
         self.source = source
         self.strength = strength
         self.stabilizer = stabilizer
@@ -167,10 +174,14 @@ class _Video:
         """Times at which the frame before is shown on."""
         self.late = 0
         """Frames that came after later ones had been shown."""
+        self.sides = 0, 0
+        """Width and height of the first frame, as it lies."""
+        self.colours: tuple[int, int] = 0, 0
+        """Range and matrix of the first frame's colours, as FFmpeg numbers them."""
 
-    def write(self, output: Path, on_frame: Callable[[int, int], None] | None) -> VideoResult:
+    def write(self, on_frame: Callable[[int, int], None] | None) -> None:
         """Do the whole video."""
-        done = VideoResult(output)
+        done = self.done
         for stream in self.video.streams:
             if stream is self.pictures:
                 continue
@@ -184,7 +195,7 @@ class _Video:
         for packet in transcode.continuous(self.video.demux(wanted), container):
             if packet.stream is self.pictures:
                 for frame in self._decode(packet):
-                    self._frame(frame, done)
+                    self._frame(frame)
                     if on_frame is not None:
                         on_frame(done.frames, self._expected())
             elif packet.size:  # not the end of its stream
@@ -194,7 +205,7 @@ class _Video:
                     for made in self.others.packets(other):
                         self.result.mux(made)
                 waiting.clear()
-        self._hold_until(None, done)
+        self._hold_until(None)
         if self.encoder is None:
             raise VideoError(f"{self.source} holds no frame that can be decoded")
         self.result.mux(self.encoder.encode(None))
@@ -203,7 +214,6 @@ class _Video:
         done.lost += tuple(self.others.lost)
         if self.late:
             done.lost += (f"{self.late} frames whose times are before those of others",)
-        return done
 
     def _expected(self) -> int:
         stream = self.pictures
@@ -224,18 +234,21 @@ class _Video:
             if packet.pts is not None:
                 self.broken.append(packet.pts)
 
-    def _frame(self, frame: "VideoFrame", done: VideoResult) -> None:
+    def _frame(self, frame: "VideoFrame") -> None:
         pts = self._time(frame)
         if frame.is_corrupt and self.last is not None:
             self.broken.append(pts)
-            self._hold_until(pts + 1, done)
+            self._hold_until(pts + 1)
             return
-        self._hold_until(pts, done)
+        self._hold_until(pts)
         self.last = self._clear(frame)
         if self.encoder is None:
-            self.encoder = self._encoder(frame, done)
-            done.size = self.last.shape[1], self.last.shape[0]
-        self._encode(pts, frame.duration, done)
+            self.sides = frame.width, frame.height
+            self.encoder = self._encoder(frame)
+            self.done.size = self.last.shape[1], self.last.shape[0]
+        elif (frame.width, frame.height) != self.sides and _OTHER_SIZES not in self.done.lost:
+            self.done.lost += (_OTHER_SIZES,)
+        self._encode(pts, frame.duration)
 
     def _time(self, frame: "VideoFrame") -> int:
         """When a frame is shown."""
@@ -251,17 +264,17 @@ class _Video:
             raise VideoError(f"{self.source}: a frame has no time; repack the video with ffmpeg")
         return frame.pts
 
-    def _hold_until(self, pts: int | None, done: VideoResult) -> None:
+    def _hold_until(self, pts: int | None) -> None:
         """Show the last frame at the times of broken ones, up to a time."""
         due = sorted(broken for broken in self.broken if pts is None or broken < pts)
         self.broken = [broken for broken in self.broken if broken not in due]
         for broken in due:
             if self.encoder is not None:
                 self.made_up.add(broken)
-                done.held.append(float(broken * self.tick))
-                self._encode(broken, 0, done)
+                self.done.held.append(float(broken * self.tick))
+                self._encode(broken, 0)
             else:
-                done.lost += (
+                self.done.lost += (
                     f"a broken frame at its beginning ({float(broken * self.tick):.2f} s)",
                 )
 
@@ -285,12 +298,12 @@ class _Video:
         assumed = 1 if frame.height >= _HD else 5
         return _MATRICES.get(int(frame.colorspace), assumed)
 
-    def _encoder(self, frame: "VideoFrame", done: VideoResult) -> "VideoStream":
+    def _encoder(self, frame: "VideoFrame") -> "VideoStream":
         """A stream like the video's, but upright, encoded well."""
         assert self.last is not None
         source = self.pictures.codec_context
         how = transcode.encoding(frame, self.pictures, self.result)
-        done.lost += how.lost
+        self.done.lost += how.lost
         mean, usual = self.pictures.average_rate, self.pictures.guessed_rate
         steady = self.result.format.name == "avi" and mean == usual
         by_rate = how.encoder in _BY_RATE or steady
@@ -310,10 +323,10 @@ class _Video:
             setattr(target, tag, getattr(source, tag))
         if shape := self.pictures.sample_aspect_ratio:  # the container's, or else the codec's
             target.sample_aspect_ratio = 1 / shape if round(frame.rotation / 90) % 2 else shape
-        self._range, self._space = frame.color_range, self._matrix(frame)
+        self.colours = frame.color_range, self._matrix(frame)
         return stream
 
-    def _encode(self, pts: int, duration: int, done: VideoResult) -> None:
+    def _encode(self, pts: int, duration: int) -> None:
         from av.video.frame import VideoFrame
 
         assert self.last is not None
@@ -324,18 +337,19 @@ class _Video:
         self.shown = pts
         formats = {3: ("rgb24", "rgb48le"), 4: ("rgba", "rgba64le")}[self.last.shape[2]]
         rgb = VideoFrame.from_ndarray(self.last, format=formats[self.last.dtype == np.uint16])
+        range_of_colours, matrix = self.colours
         frame = rgb.reformat(
             format=self.encoder.codec_context.pix_fmt,
-            dst_colorspace=self._space,
+            dst_colorspace=matrix,
             src_color_range=_FULL,
-            dst_color_range=self._range or None,
+            dst_color_range=range_of_colours or None,
             interpolation="BICUBIC",
         )
         frame.pts, frame.time_base = pts, self.tick
         if duration:
             frame.duration = duration
         self.result.mux(self.encoder.encode(frame))
-        done.frames += 1
+        self.done.frames += 1
 
 
 def _working_format(format: "VideoFormat") -> str:

@@ -319,7 +319,8 @@ class Others:
         elif kind == "data" and (codec == "tmcd" or "timecode" in stream.metadata):
             pass  # the picture stream's own timecode says the same
         elif kind == "audio" and not holds(self.result, codec):
-            raise VideoError(f"sound in {codec} does not fit the container; try the format mkv")
+            name = self.video.name
+            raise VideoError(f"{name}: its sound, {codec}, does not fit the container; try mkv")
         elif kind in ("audio", "subtitle", "video", "data") and codec != "none":
             try:
                 copy: Stream = self.result.add_stream_from_template(cast(Any, stream))

@@ -42,6 +42,7 @@ async function start() {
   if (asked) at(current ? "view" : "choose").focus();
   say("");
   at("model").replaceChildren(...models.map(({ name }) => new Option(name)));
+  if (models.some(({ name }) => name === chosen)) at("model").value = chosen;
   explainModel();
 }
 
@@ -105,10 +106,13 @@ function raise(problems) {
 /** Shows a picture: before first, and after as soon as its map is there. */
 async function show(picture) {
   say(`Opening ${picture.file.name} ...`);
-  const pixels = await decode(picture.file);
-  const map = await mapOf(picture, pixels);
+  const [pixels, model] = [await decode(picture.file), at("model").value];
+  const map = await mapOf(picture, pixels, model).catch((error) => {
+    pixels.close();
+    throw error;
+  });
   bitmap?.close();
-  [current, bitmap, chosen] = [picture, pixels, at("model").value];
+  [current, bitmap, chosen] = [picture, pixels, model];
   const hidden = at("drop").contains(document.activeElement);
   at("drop").hidden = true;
   at("work").hidden = false;
@@ -125,8 +129,8 @@ function saySize() {
   say(`${current.file.name}, ${bitmap.width} x ${bitmap.height} pixels`);
 }
 
-/** The map of a picture by a model, by default the one that is selected, estimated once. */
-async function mapOf(picture, pixels, name = at("model").value) {
+/** The map of a picture by a model, estimated once. */
+async function mapOf(picture, pixels, name) {
   if (!picture.maps.has(name)) {
     say(`Estimating the haze in ${picture.file.name} ...`);
     const model = models.find((each) => each.name === name);
@@ -139,12 +143,13 @@ async function mapOf(picture, pixels, name = at("model").value) {
 async function chooseModel() {
   explainModel();
   if (!current) return;
-  const map = await mapOf(current, bitmap).catch((error) => {
+  const name = at("model").value;
+  const map = await mapOf(current, bitmap, name).catch((error) => {
     at("model").value = chosen; // what is seen, and what would be saved
     explainModel();
     throw error;
   });
-  chosen = at("model").value;
+  chosen = name;
   view.setMap(map);
   saySize();
 }

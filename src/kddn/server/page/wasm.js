@@ -54,7 +54,7 @@ export async function finish(file, { strength }, seen) {
   const blob = jpeg ? await withExif(written, file) : written;
   const ending = type === file.type ? (/\.\w+$/.exec(file.name)?.[0] ?? "") : ".png";
   const name = `${file.name.replace(/\.\w+$/, "")}-dehazed${ending}`;
-  const more = jpeg ? "" : ", EXIF, further frames";
+  const more = jpeg ? "" : ", EXIF, further frames, more than 8 bits a channel";
   return { blob, name, lost: `colour profile, XMP and captions${more}, if any` };
 }
 
