@@ -19,7 +19,7 @@ demo: $(RUN)/.made  ## dehaze a photograph with the built-in weights
 	$(RUN)/bin/pip install -q --no-deps --force-reinstall .
 	$(RUN)/bin/kddn dehaze demo/aitzgorri.jpg --compare --overwrite
 
-test: $(DEV)/.made lint  ## check everything, as CI does
+test: $(DEV)/.made lint  ## check all but the browser and the cluster
 	OMP_NUM_THREADS=1 $(DEV)/bin/pytest -n auto --dist loadfile
 
 quick: $(DEV)/.made  ## the tests that take less than a minute together

@@ -44,7 +44,7 @@ def bench(
     Args:
         size: Megapixels of a picture; may be given several times. 0.3, 2, 12 and 48 by default.
         model: A model's name or .onnx file; may be given several times. Without, all models, the
-            priors, and the compared systems.
+            priors dcp and cap, and five compared systems.
         engine: onnxruntime, openvino or torch; may be given several times. Without, those that are
             installed.
         weights: Of a compared system, as `aod-net=FILE`; without, only its cost is measured.

@@ -45,7 +45,7 @@ def nyu_cases(root: Path, *, scenes: int = len(VALIDATION), scale: float = 1.0) 
 
 
 _UNUSED = r"(1399|14[0-4]\d)\."
-"""RESIDE has no use for the last 50 of the labelled pairs."""
+"""The last 50 of the labelled pairs are SOTS's, which nothing here reads."""
 
 NYU = Nyu(
     name="nyu",
