@@ -22,7 +22,7 @@ from kddn import Dehazer, ImageError, ModelError
 from kddn.inference import tiles
 from kddn.inference.estimators import OnnxNetwork
 from kddn.inference.models import find_model
-from kddn.inference.transmission import estimate
+from kddn.inference.transmission import estimate_transmission
 
 
 @pytest.fixture(scope="module")
@@ -283,9 +283,9 @@ def test_transmission_of_a_known_result_is_exact():
     t = np.linspace(0.2, 0.9, 80, dtype=np.float32)[None, :, None]
     hazy = clear * t + 0.95 * (1 - t)
     hazy[:16, :16] = clear[:16, :16] = 0.95  # where the airlight shows
-    estimated = estimate(hazy, clear)
+    estimated = estimate_transmission(hazy, clear)
     assert np.abs(estimated - t[..., 0])[20:].max() < 0.05
-    np.testing.assert_allclose(estimate(clear, clear), 1)
+    np.testing.assert_allclose(estimate_transmission(clear, clear), 1)
 
 
 def test_threads_share_a_dehazer(dehazer):

@@ -19,7 +19,7 @@ from kddn.filters import Floats
 from kddn.inference import tiles
 from kddn.inference.estimators import Estimator, ImageEstimator, open_estimator
 from kddn.inference.models import DEFAULT, find_model
-from kddn.inference.transmission import estimate
+from kddn.inference.transmission import estimate_transmission, haze_fraction
 from kddn.io import files, writing
 from kddn.io import image as images
 from kddn.io.limits import MAXIMUM_PIXELS
@@ -308,7 +308,7 @@ class Dehazer:
         except ImageError as error:
             name = f"{source}: " if isinstance(source, Path) else ""
             raise ImageError(f"{name}{error}") from error
-        haze = float(1 - estimate(hazy, less_hazy).mean())
+        haze = haze_fraction(hazy, less_hazy)
         size = pixels.shape[1], pixels.shape[0]
         del pixels, rebuild
         give_back()
@@ -339,7 +339,7 @@ class Dehazer:
         else:
             photograph = images.from_any(x)
         hazy, affine = self.affine_map(photograph)
-        t = Image.fromarray(estimate(hazy, affine(hazy, 1.0)))
+        t = Image.fromarray(estimate_transmission(hazy, affine(hazy, 1.0)))
         height, width = photograph.pixels.shape[:2]
         whole = t.resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(whole).clip(0, 1)

@@ -31,8 +31,8 @@ def bench(
     weights: Several = None,
     data: Several = None,
     every: Annotated[int, POSITIVE] = 27,
-    repeats: Annotated[int, POSITIVE] = 3,
-    seconds: Annotated[float, POSITIVE] = 20.0,
+    repeats: Annotated[int, POSITIVE] = Limits.repeats,
+    seconds: Annotated[float, POSITIVE] = Limits.seconds,
     output: Path = Path("runs/bench"),
 ) -> None:
     """Measure what systems cost beside each other on this machine: time, memory, arithmetic.

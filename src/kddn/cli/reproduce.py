@@ -1,11 +1,13 @@
 """`kddn reproduce`."""
 
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal
 
 from kddn.cli._options import AT_LEAST_ONE, Several
 from kddn.cli._research import named_paths, research
+from kddn.errors import KddnError
 
 
 def reproduce(
@@ -78,6 +80,12 @@ def reproduce(
         images: For Tables 3 and 4 and figures, how many images of each data set to use.
         image: For Figures 4, 7, 9 and 10, the name of an image to show; may be given several times.
     """
+    _check_given(
+        what,
+        root=root, weights=weights, model=model, logs=logs, against=against, seeds=seeds,
+        network=network, budget=budget, config=config, teacher=teacher, mid_teacher=mid_teacher,
+        vgg=vgg, scale=scale, scenes=scenes, images=images, image=image,
+    )  # fmt: skip
     folders, files = named_paths(data or []), named_paths(weights or [])
     output = output or Path("runs/reproduced", what if what.startswith("table") else "figures")
     if what.startswith("figure"):
@@ -115,3 +123,33 @@ def reproduce(
     else:
         research("paper.ablations").reproduce(what, runs, folders, scale=scale, scenes=scenes)
     sys.stdout.write((output / "table.md").read_text("utf-8", "surrogateescape"))
+
+
+_ABLATIONS = ("table1", "table2")
+_TABLES = (*_ABLATIONS, "table3", "table4")
+_SIDE_BY_SIDE = ("figure4", "figure7", "figure9", "figure10")
+_USED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("root", "budget", "config", "teacher", "vgg"), _TABLES),
+    **dict.fromkeys(("seeds", "network", "scale", "scenes"), _ABLATIONS),
+    **dict.fromkeys(("model", "image"), _SIDE_BY_SIDE),
+    **dict.fromkeys(("logs", "against"), ("figure6",)),
+    "mid_teacher": ("table2",),
+    "weights": ("table3", "table4", "figure1", "figure8"),
+    "images": ("table3", "table4", "figure1", "figure5", "figure8", *_SIDE_BY_SIDE),
+}
+"""Tables and figures that an option means something to."""
+
+
+def _check_given(what: str, **given: object) -> None:
+    """See that nothing is asked for that would be passed over.
+
+    Raises:
+        KddnError: If something is.
+    """
+    usual = {name: each.default for name, each in signature(reproduce).parameters.items()}
+    for name, value in given.items():
+        if value != usual[name] and what not in _USED_BY[name]:
+            raise KddnError(
+                f"`{name}` means nothing to {what}, but to {', '.join(_USED_BY[name])}; leave it "
+                "out"
+            )

@@ -8,6 +8,7 @@ from cyclopts.validators import Number
 from kddn.cli._libraries import hush_libraries, optional
 from kddn.cli._options import AT_LEAST_ONE, POSITIVE, Several
 from kddn.errors import KddnError
+from kddn.server.settings import Settings
 
 
 def serve(
@@ -16,14 +17,14 @@ def serve(
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8000,
     model: Several = None,
     device: str = "auto",
-    jobs: Annotated[int, POSITIVE] = 2,
-    queue: Annotated[int, Parameter(validator=Number(gte=0))] = 16,
-    seconds: Annotated[float, AT_LEAST_ONE] = 60.0,
-    receive_seconds: Annotated[float, AT_LEAST_ONE] = 60.0,
-    max_bytes: Annotated[int, POSITIVE] = 64 << 20,
-    max_bytes_held: Annotated[int, POSITIVE] = 512 << 20,
-    max_pixels: Annotated[int, POSITIVE] = 100_000_000,
-    max_pixels_full: Annotated[int, POSITIVE] = 8_000_000,
+    jobs: Annotated[int, POSITIVE] = Settings.jobs,
+    queue: Annotated[int, Parameter(validator=Number(gte=0))] = Settings.queue,
+    seconds: Annotated[float, AT_LEAST_ONE] = Settings.seconds,
+    receive_seconds: Annotated[float, AT_LEAST_ONE] = Settings.receive_seconds,
+    max_bytes: Annotated[int, POSITIVE] = Settings.max_bytes,
+    max_bytes_held: Annotated[int, POSITIVE] = Settings.max_bytes_held,
+    max_pixels: Annotated[int, POSITIVE] = Settings.max_pixels,
+    max_pixels_full: Annotated[int, POSITIVE] = Settings.max_pixels_full,
     api_key: Annotated[str | None, Parameter(env_var="KDDN_API_KEY")] = None,
     hosts: Several = None,
     origins: Several = None,
@@ -55,8 +56,6 @@ def serve(
             several times.
     """
     run = optional("kddn.server.run", "serve").run
-    from kddn.server.settings import Settings
-
     try:
         settings = Settings(
             models=tuple(model or ()),

@@ -17,7 +17,7 @@ _CERTAIN = 1e-3
 """Mean squared distance of `J` from `A` below which a window tells little: there, t goes to 1."""
 
 
-def estimate(hazy: Floats, clear: Floats) -> Floats:
+def estimate_transmission(hazy: Floats, clear: Floats) -> Floats:
     """Transmission by least squares over a window's pixels and channels.
 
     Args:
@@ -32,6 +32,11 @@ def estimate(hazy: Floats, clear: Floats) -> Floats:
     taken, way = hazy - clear, airlight - clear
     fraction = _mean(taken * way) / (_mean(way * way) + _CERTAIN)
     return (1 - fraction.clip(0, 1)).astype(np.float32)
+
+
+def haze_fraction(hazy: Floats, clear: Floats) -> float:
+    """Mean of `1 - t` over a picture: 0 is clear, 1 is white. Arguments as above."""
+    return float(1 - estimate_transmission(hazy, clear).mean())
 
 
 def _mean(product: NDArray[np.floating]) -> NDArray[np.float64]:

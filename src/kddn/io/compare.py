@@ -16,15 +16,13 @@ from kddn.io.writing import write
 _GAP = 8
 _LABEL = 28
 
+_WIDTH = 800
+"""Pixels that a picture is wide, at most."""
 
-def side_by_side(panels: Sequence[tuple[str, Image.Image]], *, width: int = 800) -> Image.Image:
-    """Pictures next to each other, each under its label.
 
-    Args:
-        panels: Labels and pictures.
-        width: Widest that a picture is shown, in pixels.
-    """
-    shown = [(label, _shrink(picture, width)) for label, picture in panels]
+def side_by_side(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """Pictures next to each other, each under its label."""
+    shown = [(label, _shrink(picture, _WIDTH)) for label, picture in panels]
     total = sum(picture.width + _GAP for _, picture in shown) - _GAP
     sheet = Image.new("RGB", (total, max(p.height for _, p in shown) + _LABEL), "white")
     draw = ImageDraw.Draw(sheet)

@@ -127,7 +127,8 @@ class Metadata:
             "text": [kind for kind, _ in self.chunks if kind in (b"tEXt", b"zTXt", b"iTXt")],
             "geographic tags": [tag for tag in _GEO_TAGS if self.exif and tag in self.exif],
         }
-        missing = [name for name, value in said.items() if value and name not in _holds(format)]
+        holds = _HOLDS.get(format, set())
+        missing = [name for name, value in said.items() if value and name not in holds]
         if format in _RGB_ALONE and self.profile and self.profile[16:20] != b"RGB ":
             missing.append("colour profile")
         if format != "PNG" and {b"cICP", b"gAMA", b"cHRM"} & {kind for kind, _ in self.chunks}:
@@ -138,20 +139,20 @@ class Metadata:
 
     def options(self, format: str) -> dict[str, Any]:
         """What to tell Pillow when it saves, of what it can write."""
-        lost, holds = self.cannot_hold(format), _holds(format)
+        lost = self.cannot_hold(format)
         exif: Any = self._exif_for(format)
         options: dict[str, Any] = {}
         if format == "PNG":
             return options  # see `finish`
         if self.dpi and format in ("JPEG", "TIFF", "BMP"):
             options["dpi"] = self.dpi
-        if self.profile and "colour profile" in holds and "colour profile" not in lost:
+        if self.profile and "colour profile" not in lost:
             options["icc_profile"] = self.profile
-        if exif and "EXIF" in holds and "EXIF" not in lost:
+        if exif and "EXIF" not in lost:
             options["exif"] = exif if format == "TIFF" else tiff.exif_bytes(exif)
-        if self.xmp and "XMP" in holds and "XMP" not in lost and format != "TIFF":
+        if self.xmp and "XMP" not in lost and format != "TIFF":
             options["xmp"] = self.xmp
-        if self.comment and "comment" in holds:
+        if self.comment and "comment" not in lost:
             options["comment"] = self.comment
         if format == "JPEG" and self.iptc:
             options["extra"] = _photoshop_segments(self.iptc)
@@ -215,10 +216,6 @@ class Metadata:
             yield b"eXIf", tiff.exif_bytes(exif).removeprefix(b"Exif\0\0")
 
 
-def _holds(format: str) -> set[str]:
-    return _HOLDS.get(format, set())
-
-
 def read(image: Image.Image, content: bytes) -> Metadata:
     """What a picture's file says; its pixels need not have been read.
 
@@ -267,7 +264,8 @@ def read(image: Image.Image, content: bytes) -> Metadata:
 def _with_boxes(found: Metadata, content: bytes) -> Metadata:
     """What a JPEG 2000 says, with what stands in boxes of its own."""
     boxes = jpeg2000.said(content)
-    exif, damaged = found.exif, ()
+    exif = found.exif
+    damaged: tuple[str, ...] = ()
     if "exif" in boxes:
         said = Image.Exif()
         try:

@@ -6,6 +6,8 @@ apart in the picture lie on one line in colour space, and the farthest is the cl
 The airlight is the dark channel prior's; the authors' own estimate (ICCP 2017) is another method.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,7 +124,7 @@ def _sphere(count: int) -> NDArray[np.float64]:
     return np.stack([around * np.cos(angle), around * np.sin(angle), z], axis=1)
 
 
-def _scipy(module: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _scipy(module: str) -> Any:
     from importlib import import_module
 
     try:

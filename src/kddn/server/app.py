@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from kddn import __version__
 from kddn.dehazer import Dehazer, Encoded
 from kddn.errors import KddnError
-from kddn.inference.transmission import estimate
+from kddn.inference.transmission import haze_fraction
 from kddn.io.files import open_picture
 from kddn.io.memory import give_back
 from kddn.server import problems
@@ -152,7 +152,7 @@ def _service(request: Request) -> Service:
     return service
 
 
-Its = Annotated[Service, Depends(_service)]
+ServiceDep = Annotated[Service, Depends(_service)]
 
 router = APIRouter()
 
@@ -164,9 +164,9 @@ router = APIRouter()
     responses=PICTURE | problems.responses(404, *REFUSED),
     openapi_extra=BODY,
 )
-async def dehaze(request: Request, how: Annotated[How, Query()], its: Its) -> Response:
+async def dehaze(request: Request, how: Annotated[How, Query()], service: ServiceDep) -> Response:
     """The picture comes back in its format, with its metadata; `format` asks for another."""
-    name = its.models.check(how.model)
+    name = service.models.check(how.model)
 
     def work(dehazer: Dehazer, content: bytes) -> Encoded:
         slow = how.full_resolution and dehazer.model.output == "image"
@@ -175,14 +175,14 @@ async def dehaze(request: Request, how: Annotated[How, Query()], its: Its) -> Re
             format=how.format,
             strength=how.strength,
             full_resolution=how.full_resolution,
-            max_pixels=its.max_pixels_full if slow else None,
+            max_pixels=service.max_pixels_full if slow else None,
         )
 
-    async with its.bodies.picture(request) as sent:
-        done, seconds = await _do(its, request, name, work, sent.content)
+    async with service.bodies.picture(request) as sent:
+        done, seconds = await _do(service, request, name, work, sent.content)
     headers = picture_headers(done, sent.name, how.format)
     headers |= {"X-Kddn-Model": quote(name), "X-Kddn-Seconds": f"{seconds:.3f}"}
-    return StreamingResponse(its.bodies.sent(done.content), headers=headers)
+    return StreamingResponse(service.bodies.sent(done.content), headers=headers)
 
 
 @router.post(
@@ -192,31 +192,31 @@ async def dehaze(request: Request, how: Annotated[How, Query()], its: Its) -> Re
     openapi_extra=BODY,
 )
 async def affine_map(
-    request: Request, which: Annotated[WhichModel, Query()], its: Its
+    request: Request, which: Annotated[WhichModel, Query()], service: ServiceDep
 ) -> MapAnswer:
     """A small copy of a picture is enough: its longest side need be the model's `working_size`."""
-    name = its.models.check(which.model)
+    name = service.models.check(which.model)
 
     def work(dehazer: Dehazer, content: bytes) -> MapAnswer:
-        photograph = open_picture(content, max_pixels=its.max_pixels).photograph
+        photograph = open_picture(content, max_pixels=service.max_pixels).photograph
         hazy, found = dehazer.affine_map(photograph)
         height, width = found.scale.shape[:2]
         return MapAnswer(
             model=name,
             height=height,
             width=width,
-            haze=float(1 - estimate(hazy, found(hazy, 1.0)).mean()),
+            haze=haze_fraction(hazy, found(hazy, 1.0)),
             scale=Coefficients.of(found.scale),
             offset=Coefficients.of(found.offset),
         )
 
-    async with its.bodies.picture(request) as sent:
-        answer, _ = await _do(its, request, name, work, sent.content)
+    async with service.bodies.picture(request) as sent:
+        answer, _ = await _do(service, request, name, work, sent.content)
     return answer
 
 
 async def _do(
-    its: Service,
+    service: Service,
     request: Request,
     name: str,
     work: Callable[[Dehazer, bytes], T],
@@ -227,12 +227,12 @@ async def _do(
     def timed() -> tuple[T, float]:
         began = time.perf_counter()
         try:
-            done = work(its.models.dehazer(name), content)
+            done = work(service.models.dehazer(name), content)
         finally:
             give_back()
         return done, time.perf_counter() - began
 
-    return await its.jobs.do(timed, _gone(request))
+    return await service.jobs.do(timed, _gone(request))
 
 
 async def _gone(request: Request) -> None:
@@ -242,7 +242,7 @@ async def _gone(request: Request) -> None:
 
 
 @router.get("/v1/models", summary="List the models", responses=problems.responses(*SMALL))
-def models(its: Its) -> ModelsAnswer:
+def models(service: ServiceDep) -> ModelsAnswer:
     """The default first."""
     return ModelsAnswer(
         models=[
@@ -252,9 +252,9 @@ def models(its: Its) -> ModelsAnswer:
                 output=model.output,
                 working_size=model.working_size,
                 stride=model.stride,
-                default=model.name == its.models.default,
+                default=model.name == service.models.default,
             )
-            for model in its.models.list()
+            for model in service.models.list()
         ]
     )
 
@@ -277,9 +277,9 @@ async def healthz() -> str:
     response_class=PlainTextResponse,
     responses=problems.responses(503),
 )
-async def readyz(its: Its) -> str:
+async def readyz(service: ServiceDep) -> str:
     """Says `ok` once the default model is open."""
-    if not its.models.ready:
+    if not service.models.ready:
         raise ProblemError(503, "starting", "the model is being opened", "try again in 1 s")
     return "ok"
 
@@ -290,9 +290,9 @@ async def readyz(its: Its) -> str:
     response_class=PlainTextResponse,
     responses=problems.responses(*SMALL),
 )
-def metrics(its: Its) -> Response:
+def metrics(service: ServiceDep) -> Response:
     """Requests by route and status, seconds, jobs running and waiting, memory."""
-    return Response(generate_latest(its.meters.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(service.meters.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _tell(request: Request, error: Exception) -> Response:

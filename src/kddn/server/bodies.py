@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kddn.server.problems import ProblemError
+from kddn.server.schemas import How
 from kddn.server.settings import Settings
 
 _FORM = "multipart/form-data"
@@ -23,7 +24,7 @@ _NAME = 200
 _PIECE = 1 << 20
 """Bytes of a result that are sent at a time; each must be taken within `receive_seconds`."""
 
-_OPTIONS = {"model", "strength", "full_resolution", "format"}
+_OPTIONS = set(How.model_fields)
 """What belongs in the address, and would be passed over in a form."""
 
 Stream = AsyncGenerator[bytes, None]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kddn.dehazer import MAXIMUM_STRENGTH
 from kddn.filters import Floats
+from kddn.inference.models import Output
 
 Ending = Literal["avif", "bmp", "heic", "jp2", "jpg", "png", "ppm", "tiff", "webp"]
 
@@ -73,7 +74,7 @@ class ModelAnswer(BaseModel):
 
     name: str = Field(examples=["kddn-photo"])
     summary: str
-    output: Literal["affine", "image"] = Field(description="What its network puts out")
+    output: Output = Field(description="What its network puts out")
     working_size: int = Field(description="Longest side, in pixels, that it estimates at")
     stride: int = Field(description="What both sides of a small picture are multiples of")
     default: bool

@@ -18,7 +18,8 @@ from kddn.research.data import (
     sots_pair,
 )
 from kddn.research.data.camera import CameraConfig
-from kddn.research.data.module import HazeData
+from kddn.research.data.hazing import add_haze
+from kddn.research.data.module import HazeData, PhotosConfig
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +67,15 @@ def test_a_batch_is_hazed_by_the_scattering_model_within_its(scenes):
         values = airlight[image][thick[image]]
         assert values.max() - values.min() < 1e-3
         assert haze.ITS_AIRLIGHT[0] - 1e-3 < values.mean() < haze.ITS_AIRLIGHT[1] + 1e-3
-        beta = -batch.transmission[image].log().max()
-        assert beta < haze.ITS_BETA[1] + 1e-4
+
+
+def test_its_thickness_is_drawn_from_all_of_its_range_and_no_more():
+    clean, depth = torch.full((400, 3, 2, 2), 0.5), torch.full((400, 1, 2, 2), 0.5)
+    batch = add_haze(clean, depth, HazeConfig(), torch.Generator().manual_seed(0))
+    betas = -batch.transmission.log() / depth
+    low, high = haze.ITS_BETA
+    assert low - 1e-4 < betas.min() < low + 0.05
+    assert high - 0.05 < betas.max() < high + 1e-4
 
 
 def test_a_share_of_the_images_has_white_airlight(scenes):
@@ -196,3 +204,12 @@ def test_what_is_wrong_with_the_data_is_named(nyu, tmp_path):
     Image.new("RGB", (64, 48)).save(root / "rgb/2.jpg")
     with pytest.raises(DataError, match=r"rgb/2.jpg is 64x48"):
         load_nyu(root, [3])
+
+
+def test_a_collage_of_one_image_is_refused(nyu, tmp_path):
+    with pytest.raises(DataError, match=r"give a batch\.size of 2 or more"):
+        HazeData(nyu, BatchConfig(size=1), HazeConfig(collage=0.5))
+    photos = PhotosConfig(root=tmp_path, haze=HazeConfig(collage=0.5))
+    with pytest.raises(DataError, match=r"give a batch\.size of 2 or more"):
+        HazeData(nyu, BatchConfig(size=1), photos=photos)
+    HazeData(nyu, BatchConfig(size=2), photos=photos)

@@ -248,3 +248,20 @@ def test_a_folder_with_nothing_of_the_set_is_said_to_be_so(tmp_path):
             check(name, tmp_path)
     with pytest.raises(DataError, match="there is no data set 'sot'"):
         find_data_set("sot")
+
+
+def test_scenes_to_judge_by_must_be_there(tmp_path):
+    for scene in ("01", "40"):
+        for folder, kind in (("hazy", "hazy"), ("GT", "GT")):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / folder / f"{scene}_outdoor_{kind}.jpg")
+    with pytest.raises(
+        DataError, match=r"none of the scenes that o-haze is judged by \(41, 42, 43, 44, 45\)"
+    ):
+        next(find_data_set("o-haze").cases(tmp_path))
+
+
+def test_names_have_numbers_of_any_kind(tmp_path):
+    for name in ("1\u00b22.png", "1\u0663.png", "10.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    assert len(list(find_data_set("real").cases(tmp_path))) == 3

@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers import tiny, vgg_files
 from kddn.errors import DataError, KddnError, ModelError
-from kddn.research.data import BatchConfig
+from kddn.research.data import BatchConfig, HazeConfig
 from kddn.research.data.graphics import GraphicsConfig
 from kddn.research.data.module import HazeData, PhotosConfig
 from kddn.research.data.paired import FixedPairs, PairFiles, read_parts, split_parts
@@ -132,10 +132,13 @@ def test_scenes_that_validate_are_not_trained_on(its, nyu, tmp_path):
     for path in [*root.rglob("2_*.png"), *root.rglob("2.png")]:
         path.rename(path.with_name("1350" + path.name[1:]))
     data = HazeData(
-        root=nyu, its=root, batch=BatchConfig(size=1), train_scenes=2, validation_scenes=1
+        root=nyu, its=root, batch=BatchConfig(size=1), train_scenes=10, validation_scenes=1
     )
     data.setup("fit")
     assert {files.scene for files in data.batches.files} == {"10"}
+    few = HazeData(root=nyu, its=its, batch=BatchConfig(size=1), train_scenes=2)
+    few.setup("fit")
+    assert {files.scene for files in few.batches.files} == {"2"}
 
 
 def test_training_reads_its(its, nyu, tmp_path):
@@ -328,3 +331,8 @@ def test_a_truncated_image_is_named_before_training(its, tmp_path, workers):
     broken.write_bytes(broken.read_bytes()[:-40])
     with pytest.raises(DataError, match=r"clear/10.png cannot be read .* fetch it again"):
         batches(ITS.find(root), size=1, workers=workers)
+
+
+def test_what_its_own_images_pass_over_is_said(nyu, tmp_path):
+    with pytest.warns(UserWarning, match=r"data\.haze is passed over: the images of data\.its"):
+        HazeData(nyu, its=tmp_path, haze=HazeConfig(bend=0.2))

@@ -2,7 +2,9 @@
 
 import csv
 import hashlib
+import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -567,3 +569,50 @@ def test_a_stopped_evaluation_leaves_what_it_measured(tmp_path):
             ("a", "dcp @640"),
             ("a", "dcp full"),
         ]
+
+
+def test_fog_density_without_a_number_is_none(tmp_path, monkeypatch):
+    seen = []
+
+    def fade(image):
+        seen.append(image.shape)
+        return math.nan
+
+    monkeypatch.setitem(sys.modules, "pyfade", SimpleNamespace(fade=fade))
+    for size in ((40, 30), (40, 12), (5, 5)):
+        Image.new("RGB", size, (200, 190, 180)).save(tmp_path / f"{size[0]}-{size[1]}.png")
+    _, found = evaluate({"real": tmp_path}, ["dcp"], full_resolution=False)
+    assert {row.fade for row in found} == {None}
+    assert set(seen) == {(30, 40, 3)}
+
+
+def test_drawn_pictures_that_are_left_alone_lose_nothing(tmp_path):
+    for case in itertools.islice(find_data_set("graphics").cases(tmp_path), 0, None, 13):
+        levels = case.clean * 255
+        torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-4)
+
+
+def test_other_pictures_of_the_same_names_do_not_stand_beside(tmp_path):
+    for folder in ("a", "b"):
+        for index in range(5):
+            pixels = np.random.default_rng(index + 9 * (folder == "b")).integers(
+                0, 256, (30, 40, 3)
+            )
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / folder / f"{index}.png")
+    once = partial(evaluate, full_resolution=False)
+    once({"clear": tmp_path / "a"}, ["dcp"], output=tmp_path / "out")
+    with pytest.raises(DataError, match="clear had other images"):
+        once({"clear": tmp_path / "b"}, ["cap"], beside=tmp_path / "out")
+    found, _ = once({"clear": tmp_path / "a"}, ["cap"], beside=tmp_path / "out")
+    assert [row.system for row in found] == ["hazy", "dcp @640", "cap @640"]
+
+
+def test_features_of_small_pictures_have_no_distance(tmp_path):
+    (tmp_path / "hazy").mkdir()
+    (tmp_path / "clear").mkdir()
+    for folder in ("hazy", "clear"):
+        Image.new("RGB", (10, 9), (200, 190, 180)).save(tmp_path / folder / "a.png")
+    vgg = vgg_files(tmp_path, 16)[0]
+    found, _ = evaluate({"pairs": tmp_path}, ["dcp"], vgg=vgg, full_resolution=False)
+    assert math.isnan(found[-1].figures["vgg"].mean)

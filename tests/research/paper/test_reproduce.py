@@ -185,6 +185,20 @@ def test_a_mistake_costs_no_training(nyu, tmp_path, weights, monkeypatch):
     mine.write_text("model: {network: small}\n")
     with pytest.raises(KddnError, match=r"mine.yaml says `model.network` or `seed_everything`"):
         reproduce("table2", replace(runs, config=[str(mine)]))
+    for text, cause in (
+        ("model: {losses: {perceptual: 0.1}}", r"says model\.losses, by which the rows"),
+        ("model: {start: a.safetensors}", r"says model\.start, by which"),
+        ("data: {seed: 3}", r"says data\.seed, by which"),
+        ("base: table1/l1", r"l1\.yaml says"),
+    ):
+        mine.write_text(f"{text}\n")
+        with pytest.raises(KddnError, match=cause):
+            reproduce("table2", replace(runs, config=[str(mine)]))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/evaluation.json").write_text("{}")
+    with pytest.raises(DataError, match="out holds an evaluation; name another folder"):
+        reproduce("table2", runs)
+    (tmp_path / "out/evaluation.json").unlink()
     table3 = partial(reproduce_systems, "table3")
     with pytest.raises(KddnError, match=r"the `weights` of gfn are missing: .*typo.safetensors"):
         table3(runs, {"nyu": nyu}, {**weights, "gfn": missing})
@@ -314,3 +328,24 @@ def test_tables_of_systems_say_what_they_need(nyu, tmp_path, weights):
 def test_the_command_names_what_is_missing(tmp_path, capsys):
     with pytest.raises(DataError, match="table4 needs o-haze"):
         app(["reproduce", "table4", "--output", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "cause"),
+    [
+        (
+            "table1",
+            ["--weights", "l1=a.safetensors"],
+            "weights means nothing to table1, but to table3",
+        ),
+        ("table3", ["--seeds", "3"], "seeds means nothing to table3"),
+        ("table1", ["--images", "10"], "images means nothing to table1"),
+        ("figure5", ["--root", "nyu"], "root means nothing to figure5"),
+        ("figure9", ["--logs", "a=b.csv"], "logs means nothing to figure9"),
+        ("table1", ["--mid-teacher", "a.safetensors"], "mid_teacher means nothing to table1"),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(what, options, cause):
+    with pytest.raises(KddnError) as told:
+        app(["reproduce", what, *options])
+    assert cause in str(told.value).replace("`", "")

@@ -23,7 +23,8 @@ from kddn.research.nets.checkpoints import load_network, save_network
 from kddn.research.nets.registry import describe
 from kddn.research.training.callbacks import CycleAveraging, RampedAveraging
 from kddn.research.training.clock import ProcessorTimer
-from kddn.research.training.run import _alone, _untrained_teacher, train, train_once
+from kddn.research.training.recipes import find_recipe, with_bases
+from kddn.research.training.run import _alone, _untrained_teacher, _with_contents, train, train_once
 from kddn.research.training.schedule import Optimization
 
 pytestmark = pytest.mark.slow
@@ -435,3 +436,41 @@ def test_a_small_student_learns_one_pair_by_heart():
         optimizer.step()
     assert psnr(hazy, clean).item() < 15
     assert psnr(student(hazy), clean).item() > 35
+
+
+def test_a_resumed_run_can_be_repeated_by_its_config(nyu, tmp_path):
+    train("student", options(nyu, tmp_path / "run", 2))
+    (last,) = (tmp_path / "run").rglob("last.ckpt")
+    train("student", options(nyu, tmp_path / "run", 3, f"--resume={last}"))
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert config["resume"] is None
+    assert config["trainer"]["max_steps"] == 3
+
+
+def test_a_resumed_student_keeps_its_untrained_teacher(nyu, tmp_path):
+    imitate = "--model.losses={imitation: 1.0}"
+    given = "--model.losses.teacher=untrained"
+    train("student", options(nyu, tmp_path / "run", 2, imitate, given))
+    (last,) = (tmp_path / "run").rglob("last.ckpt")
+    train("student", options(nyu, tmp_path / "run", 3, imitate, f"--resume={last}"))
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert config["model"]["losses"]["teacher"] == "untrained"
+
+
+def test_what_the_files_say_is_part_of_how_a_run_was_asked_for(tmp_path):
+    base, mine, teacher = (tmp_path / name for name in ("base.yaml", "mine.yaml", "t.safetensors"))
+    base.write_text("data: {seed: 1}\n")
+    mine.write_text(f"base: {base}\n")
+    teacher.write_bytes(b"one")
+    words = [f"--config={mine}", f"--model.losses.teacher={teacher}", "--data.seed=2"]
+    before = _with_contents(words)
+    base.write_text("# the same\ndata: {seed: 1}\n")
+    assert _with_contents(words) == before
+    base.write_text("data: {seed: 3}\n")
+    assert len(set(before) - set(_with_contents(words))) == 1
+    teacher.write_bytes(b"other")
+    assert len(set(before) - set(_with_contents(words))) == 2
+    assert (
+        len(_with_contents(["--config=table1/l1"]))
+        == 2 + len(with_bases(find_recipe("table1/l1"))) - 1
+    )

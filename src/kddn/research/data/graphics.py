@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kddn.research.data.batches import BatchConfig, Batches, between
+from kddn.research.data.batches import Batches, between
 from kddn.research.data.pair import Pair
 
 Picture = Float[Tensor, "3 h w"]
@@ -42,9 +42,6 @@ class Graphics(Batches):
         seed: See `Batches`.
         length: See `Batches`.
     """
-
-    def __init__(self, config: BatchConfig, *, seed: int, length: int) -> None:
-        super().__init__(config, seed=seed, length=length)
 
     def batch(self, number: int) -> Pair:
         """The batch of a number, its pictures hazy and clean at once."""

@@ -60,7 +60,7 @@ class HazeConfig:
     itself stays as it is."""
     bend: float = 0.0
     """By how much depth varies, so that no scene's is learnt by heart: the largest logarithm of an
-    exponent, which leaves what is nearest and what is farthest where it is."""
+    exponent, which leaves depths of 0 and 1 where they are."""
     collage: float = 0.0
     """Fraction of images that a part of another image of the batch lies over, at its own depth."""
     camera: CameraConfig = field(default_factory=CameraConfig)

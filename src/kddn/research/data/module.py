@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 
 from kddn.errors import DataError
 from kddn.research.data.batches import BatchConfig, Batches, Mixed, part_of, resize
@@ -40,7 +41,8 @@ class PhotosConfig:
     """Clean photographs, and the haze that is drawn over them without known depth."""
 
     root: Path
-    """Folder of photographs. Every fifth is held back to validate on."""
+    """Folder of photographs. Every fifth by name is held back to validate on: a folder that gains
+    or loses some between two runs holds back others."""
     fraction: float = 0.5
     """Fraction of the batches that are made of them, beside those of NYU's scenes."""
     max_fade: float | None = None
@@ -85,8 +87,8 @@ class HazeData(LightningDataModule):
         epoch_length: Batches an epoch. 1748 batches of 8 are one pass over ITS's 13,990 images.
         fraction: Of each epoch's batches to train on, in (0, 1], but at least one.
         validation_scales: Sizes to validate at, each a figure of its own in the log.
-        workers: Processes that read ITS's files.
-        train_scenes: How many of NYU's 1,349 training scenes to use, from the first.
+        workers: Processes that read the files of ITS and of `pairs`. O-HAZE's are kept in memory.
+        train_scenes: How many of NYU's 1,349 training scenes to use, from the first; of ITS too.
         validation_scenes: How many of NYU's 50 validation scenes to use in the log, from the first;
             each with one of SOTS's ten hazes in turn.
         seed: Seeds every draw of the training batches.
@@ -127,6 +129,14 @@ class HazeData(LightningDataModule):
         self.root = root
         self.batch = batch or BatchConfig()
         self.haze = haze or HazeConfig()
+        if fixed and self.haze != HazeConfig():
+            rank_zero_warn(f"data.haze is passed over: the images of data.{fixed[0]} have theirs")
+        of_photos = (photos.batch or self.batch, photos.haze) if photos else (self.batch, self.haze)
+        for config, of_haze in ((self.batch, self.haze), of_photos):
+            if of_haze.collage and config.size < 2:
+                raise DataError(
+                    "a collage needs images of the same batch: give a batch.size of 2 or more"
+                )
         self.photos = photos
         self.graphics = graphics
         self.its = its
@@ -189,7 +199,7 @@ class HazeData(LightningDataModule):
             return self._fixed(_own_pairs(self.pairs, "train"), workers=self.workers)
         assert self.root is not None
         if self.its is not None:
-            known = set(map(str, TRAIN))  # the others validate
+            known = set(map(str, self.train_ids))  # the others validate
             files = [each for each in ITS.find(self.its) if each.scene in known]
             return self._fixed(files, workers=self.workers)
         scenes = HazedScenes(

@@ -86,7 +86,7 @@ def without_hazy(photos: Photos, most: float) -> Photos:
     """
     try:
         kept = [
-            [_density(image) <= most for image in stack]
+            [not _density(image) > most for image in stack]  # which of a flat one is no number
             for stack in (photos.landscape, photos.portrait)
         ]
     except ImportError as error:

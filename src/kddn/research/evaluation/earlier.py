@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kddn.errors import DataError
 from kddn.research.evaluation.rows import read_rows
@@ -144,12 +145,34 @@ class Earlier:
             if (data, protocol) in asked:
                 raise self._of_others(data)
 
+    def check_pixels(
+        self, results: Iterable[Score | NoReference], data: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """See that sets whose input is the target are the same: no figure tells one from another.
+
+        Args:
+            results: All of them.
+            data: Checksums of what was measured now.
+
+        Raises:
+            DataError: If one has other pixels now.
+        """
+        hazy = [row for row in results if isinstance(row, Score) and row.system == "hazy"]
+        for name in data.keys() & self.record["data"].keys() & {place[0] for place in self._places}:
+            figures = [row.figures["psnr"] for row in hazy if row.data == name]
+            is_target = bool(figures) and min(figures) >= _IDENTICAL
+            if is_target and data[name] != self.record["data"][name]:
+                raise self._of_others(name)
+
     def _of_others(self, data: str) -> DataError:
         return DataError(
             f"{data} had other images when {self.folder} was written: its rows and the new "
             "ones do not belong beside each other; evaluate all systems again"
         )
 
+
+_IDENTICAL = 100.0
+"""PSNR of what is its own target, dB."""
 
 _Place = tuple[str, str, str]
 """Data set, protocol and image."""

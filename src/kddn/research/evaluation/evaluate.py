@@ -1,5 +1,6 @@
 """Systems on data sets, by named protocols, through the runtime that users run."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -103,6 +104,8 @@ def evaluate(
     results = list(found if output is None else written(found, output))
     if earlier is not None:
         results.sort(key=_place(result.data for result in results))
+    if earlier is not None:
+        earlier.check_pixels(results, checksums.record())
     summaries = summarize([result for result in results if isinstance(result, Score)])
     no_reference = [result for result in results if isinstance(result, NoReference)]
     if output is not None:
@@ -159,11 +162,19 @@ def _no_reference(case: Case, system: str, prediction: Tensor, seconds: float) -
     )
 
 
+_LEAST_FADE = 16
+"""Pixels that a side must have: FADE looks at places of 8x8."""
+
+
 def _fade(image: NDArray[np.float32]) -> float | None:
+    """Fog density; None without `kddn[fade]`, and of what is too small or too flat to tell."""
+    if min(image.shape[:2]) < _LEAST_FADE:
+        return None
     try:
-        return fade((image * 255).round().astype(np.uint8))
+        density = fade((image * 255).round().astype(np.uint8))
     except ImportError:
         return None
+    return density if math.isfinite(density) else None
 
 
 def _gradient(image: NDArray[np.float32]) -> float:

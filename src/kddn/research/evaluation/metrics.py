@@ -109,12 +109,20 @@ def ciede2000(prediction: Images, target: Images) -> Float[Tensor, " b"]:
     return difference.mean((-2, -1))
 
 
+_LEAST_VGG = 16
+"""Pixels that a side must have, of which VGG's last features have one."""
+
+
 def perceptual_distance(prediction: Images, target: Images, vgg: VGG) -> Float[Tensor, " b"]:
     """Distance of VGG's features in the manner of LPIPS (Zhang et al., 2018); less is better.
+
+    Without a number where a side is shorter than 16 pixels.
 
     Features are normalised to length 1 at each place, and squared differences averaged over places
     and summed over layers. LPIPS proper has other layers and weights that were learned from people.
     """
+    if min(target.shape[-2:]) < _LEAST_VGG:
+        return torch.full((len(target),), torch.nan)
     distances = []
     for of_prediction, of_target in zip(vgg(prediction.clamp(0, 1)), vgg(target), strict=True):
         x, y = (F.normalize(features, dim=1) for features in (of_prediction, of_target))

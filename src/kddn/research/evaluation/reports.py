@@ -131,6 +131,16 @@ _OF_AN_EVALUATION = ("images.csv", "summary.csv", "summary.md", "no-reference.cs
                      "no-reference.md")  # fmt: skip
 
 
+def check_table_folder(folder: Path) -> None:
+    """See that a folder holds no evaluation, which a table of the paper's would replace.
+
+    Raises:
+        DataError: If it does.
+    """
+    if (folder / "evaluation.json").exists() and not (folder / "table.csv").exists():
+        raise DataError(f"{folder} holds an evaluation; name another folder for `output`")
+
+
 def check_folder(folder: Path) -> None:
     """See that a folder holds nothing that an evaluation would replace, but another evaluation.
 

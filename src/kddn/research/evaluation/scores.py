@@ -47,7 +47,8 @@ class NoReference:
     dark_channel: float
     """Mean dark channel: of a clear outdoor picture, near 0."""
     fade: float | None
-    """Fog density (Choi, You and Bovik, TIP 2015), where fade-python is installed."""
+    """Fog density (Choi, You and Bovik, TIP 2015), where fade-python is installed and the picture
+    is neither too small nor flat."""
     seconds: float
 
 
@@ -125,16 +126,16 @@ def estimate(values: NDArray[np.floating], images: NDArray[np.int64] | None = No
     return Estimate(float(np.average(values, weights=images)), *bootstrap(values, images))
 
 
+_RESAMPLES = 2000
+
+
 def bootstrap(
-    values: NDArray[np.floating],
-    images: NDArray[np.int64] | None = None,
-    *,
-    resamples: int = 2000,
+    values: NDArray[np.floating], images: NDArray[np.int64] | None = None
 ) -> tuple[float, float]:
     """Ends of the 95% interval of the mean that `estimate` gives."""
     if len(values) == 1:
         return math.nan, math.nan
-    draws = np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))
+    draws = np.random.default_rng(0).integers(len(values), size=(_RESAMPLES, len(values)))
     weights = None if images is None else images[draws]
     means = np.average(values[draws], axis=1, weights=weights)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -72,6 +72,7 @@ def reproduce(
     if runs.vgg is None and any(losses_of(row.recipe).get("perceptual") for row in rows):
         raise KddnError(f"{table} has rows with the perceptual loss: give `vgg`, a file of weights")
     runs.check()
+    reports.check_table_folder(runs.output)
     cases, of = _images(table, runs.root, data or {}, scale, scenes)
     weights = {
         f"{row.slug}/{seed}": runs.student(row, seed) for seed in range(runs.seeds) for row in rows

@@ -10,7 +10,7 @@ from kddn.errors import KddnError
 from kddn.research.nets.checkpoints import find_weights
 from kddn.research.nets.registry import preset
 from kddn.research.paper.tables import Entry, Row
-from kddn.research.training.recipes import losses_of, read_recipe
+from kddn.research.training.recipes import find_recipe, losses_of, read_recipe, with_bases
 from kddn.research.training.run import train_once
 
 
@@ -47,12 +47,21 @@ class Runs:
             if not find_weights(path).is_file():
                 raise KddnError(f"{path} does not exist")
         for name in self.config:
-            says = read_recipe(name)
-            if "network" in says.get("model", {}) or "seed_everything" in says:
-                raise KddnError(
-                    f"{name} says `model.network` or `seed_everything`, which every run has of its "
-                    "own; give `network` and `seeds`"
-                )
+            for path in with_bases(find_recipe(name)):
+                says = read_recipe(str(path))
+                if "network" in says.get("model", {}) or "seed_everything" in says:
+                    raise KddnError(
+                        f"{path} says `model.network` or `seed_everything`, which every run has of "
+                        "its own; give `network` and `seeds`"
+                    )
+                own = {"model.losses", "model.start"} & {
+                    f"model.{key}" for key in says.get("model", {})
+                }
+                if own or "seed" in says.get("data", {}):
+                    raise KddnError(
+                        f"{path} says {min(own or {'data.seed'})}, by which the rows of a table "
+                        "differ; leave it out"
+                    )
 
     def student(self, row: Row, seed: int) -> Path:
         """Weights of one row from one seed, trained if they are not there yet."""

@@ -11,7 +11,7 @@ from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
 from kddn.research.evaluation.evaluate import score
 from kddn.research.evaluation.record import Checksums
-from kddn.research.evaluation.reports import watched, write_table
+from kddn.research.evaluation.reports import check_table_folder, watched, write_table
 from kddn.research.evaluation.scores import Estimate, Score, Summary, summarize
 from kddn.research.evaluation.systems import network_system
 from kddn.research.nets.checkpoints import find_weights
@@ -78,6 +78,7 @@ def reproduce_systems(
     if unknown := set(weights) - set(names):
         raise KddnError(f"{table} has no system {min(unknown)!r}; it has {', '.join(names)}")
     runs.check()
+    check_table_folder(runs.output)
     for entry in entries:
         if entry.name not in weights:
             runs.check_vgg(entry)

@@ -109,7 +109,7 @@ class Training(LightningModule):
         """What the network makes of a validation batch; its PSNR is logged."""
         of = list(self.trainer.datamodule.validation)[dataloader_idx]  # type: ignore[attr-defined]
         prediction: Tensor = self.network(self.sees(batch))
-        score = psnr(prediction, batch.clean).mean()
+        score = psnr(prediction.clamp(0, 1), batch.clean).mean()
         # The first is also called `psnr`: what the best checkpoint is chosen by.
         for name in [of, "psnr"][: 2 if dataloader_idx == 0 else 1]:
             self.log(

@@ -15,12 +15,14 @@ from torch import Tensor, nn
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic whose iteration brings singular values to about 1, as in torch.optim.Muon."""
 
+_ITERATIONS = 5
+
 
 _LAST = 8
 """Outputs below which a layer counts as a network's last."""
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor) -> Tensor:
     """Matrices with the same singular vectors, and singular values between about 0.7 and 1.2.
 
     By Newton-Schulz iterations of a quintic; many matrices at once, which torch.optim.Muon does
@@ -28,13 +30,12 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
 
     Args:
         matrices: `n rows columns`, any values; a matrix of zeros stays as it is.
-        steps: Iterations.
     """
     a, b, c = _COEFFICIENTS
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x: Tensor = matrices if wide else matrices.mT
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
-    for _ in range(steps):
+    for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x if wide else x.mT

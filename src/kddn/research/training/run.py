@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 import yaml
@@ -76,8 +77,10 @@ class TrainCLI(LightningCLI):
         """Check the options, and train a teacher that is missing."""
         config = self.config
         config.base = None  # it has been followed
+        # Nor are this and the budget for config.yaml, by which the run may be repeated.
+        self.resumed, config.resume = config.resume, None
         missing = [name for name in config.needs if config.get(name) is None]
-        if missing and config.resume is None:
+        if missing and self.resumed is None:
             raise KddnError(f"this recipe needs --{' and --'.join(missing)}")
         if not 0 < config.budget <= 1:
             raise KddnError(f"budget must lie in (0, 1], not {config.budget}")
@@ -88,11 +91,13 @@ class TrainCLI(LightningCLI):
                 "those instead"
             )
         config.data.fraction *= config.budget
-        budget, config.budget = config.budget, 1.0  # spent: config.yaml must not shorten it again
+        budget, config.budget = config.budget, 1.0
         losses = config.model.get("losses")
         if losses is not None and losses.imitation and losses.teacher is None:
-            resumed = config.resume
-            losses.teacher = _teacher_of(resumed) if resumed else self._train_teacher(budget)
+            from_checkpoint = self.resumed is not None
+            losses.teacher = (
+                _teacher_of(self.resumed) if from_checkpoint else self._train_teacher(budget)
+            )
             self._set_seed()  # anew: training a teacher has drawn from it
 
     def _train_teacher(self, budget: float) -> Path:
@@ -146,7 +151,7 @@ def _untrained_teacher(recipe: str) -> nn.Module:
     return teacher
 
 
-def _teacher_of(checkpoint: Path) -> Path:
+def _teacher_of(checkpoint: Path) -> Path | Literal["untrained"]:
     """The teacher that the run of a checkpoint imitates.
 
     Raises:
@@ -155,7 +160,7 @@ def _teacher_of(checkpoint: Path) -> Path:
     config = checkpoint.parent.parent / "config.yaml"
     try:
         teacher = yaml.safe_load(config.read_text())["model"]["losses"]["teacher"]
-        return Path(teacher)
+        return "untrained" if teacher == "untrained" else Path(teacher)
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise KddnError(
             f"{config} does not say which teacher {checkpoint} imitates; give model.losses.teacher"
@@ -184,8 +189,8 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         trainer_defaults={"plugins": f"{WeightsBeside.__module__}.{WeightsBeside.__name__}"},
         parser_kwargs={"prog": f"kddn train {stage}"},
     )
-    if cli.config.resume is not None:
-        _check_checkpoint(cli.config.resume, cli.model)
+    if cli.resumed is not None:
+        _check_checkpoint(cli.resumed, cli.model)
     for callback in cli.trainer.checkpoint_callbacks:
         # A folder holds one run: `last.ckpt` is always its last, not that of a run before.
         if isinstance(callback, ModelCheckpoint):
@@ -193,7 +198,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
     if cli.trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     _log_as_csv_too(cli.trainer)
-    if cli.config.resume is None:
+    if cli.resumed is None:
         _check_free(Path(cli.trainer.log_dir or cli.trainer.default_root_dir))
     else:
         _keep_log(cli.trainer.log_dir)
@@ -202,7 +207,7 @@ def train(stage: str, arguments: Sequence[str]) -> Path:
         # Batches are numbered over the whole run, so that a resumed one does go on exactly.
         warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before")
         # weights_only: a checkpoint is data, and has nothing run
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume, weights_only=True)
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.resumed, weights_only=True)
     _take_averages(cli.trainer, cli.model)
     path = Path(cli.trainer.log_dir or cli.trainer.default_root_dir) / "weights.safetensors"
     rank_zero_only(save_network)(cli.model.network, path)
@@ -342,11 +347,23 @@ def _agree(path: Path, arguments: list[str], *, is_begun: bool) -> None:
 
 
 def _with_contents(arguments: Sequence[str]) -> list[str]:
-    """Arguments, with a checksum of each recipe among them that is a file of one's own."""
-    words = [word.partition("--config=")[2] for word in arguments]
-    own = [Path(word) for word in words if word and Path(word).is_file()]
-    sums = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in own]
+    """Arguments, with a checksum of each recipe and each other file that they stand for."""
+    recipes = [Path(word) for word in find_recipes(arguments) if word.endswith((".yaml", ".yml"))]
+    sums = [f"{path.name} {_checksum(_said(path))}" for path in recipes if path.is_file()]
+    values = [word.partition("=") for word in arguments if not word.startswith("--config")]
+    for option, _, value in values:
+        if os.path.isfile(value):  # noqa: PTH113 - a value may be too long for a path
+            sums.append(f"{option} {_checksum(Path(value).read_bytes())}")
     return [*arguments, *sums]
+
+
+def _said(recipe: Path) -> bytes:
+    """What a recipe says, whatever its comments say."""
+    return json.dumps(yaml.safe_load(recipe.read_text()), sort_keys=True, default=str).encode()
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _log_as_csv_too(trainer: Trainer) -> None:

@@ -170,9 +170,15 @@ class DataSet:
         """All images to judge by.
 
         Raises:
-            DataError: As `find` does, or if a file cannot be read.
+            DataError: As `find` does, if no scene to judge by is there, or if a file cannot be
+                read.
         """
         found = self.find(root)
+        if self.judged is not None and not {files.scene for files in found} & {*self.judged}:
+            raise DataError(
+                f"{root} has none of the scenes that {self.name} is judged by "
+                f"({', '.join(self.judged)}); they come from {self.source}"
+            )
         names = names_of((files.hazy for files in found), root)
         scenes = names_of({files.clean for files in found if files.clean is not None}, root)
         for files in found:
@@ -316,7 +322,7 @@ class DataSet:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """What sorts numbers in names by their value."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _read_error(path: Path) -> Problem | None:

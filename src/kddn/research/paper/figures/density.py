@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from kddn.research.data import VALIDATION, load_nyu, sots_pair
 from kddn.research.haze import density_from_residual, density_from_transmission
-from kddn.research.paper.figures.material import Material, pixels
+from kddn.research.paper.figures.material import Material, evenly, pixels
 
 
 def draw(material: Material) -> Figure:
@@ -13,8 +13,7 @@ def draw(material: Material) -> Figure:
     Needs `nyu`, whose transmission is known. The haze is the densest of SOTS's.
     """
     _, root = material.only_data("nyu")
-    ids = VALIDATION[:: len(VALIDATION) // min(material.images or 3, len(VALIDATION))]
-    ids = ids[: material.images or 3]
+    ids = evenly(VALIDATION, material.images or 3)
     figure = Figure(figsize=(9, 1.9 * len(ids)), layout="constrained")
     grid = figure.subplots(len(ids), 4, squeeze=False)
     for row, reside_id in zip(grid, ids, strict=True):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from kddn.errors import DataError, KddnError
 from kddn.research.data.sets import find_data_set
+
+T = TypeVar("T")
 
 Against = Literal["step", "minutes"]
 """What curves are drawn against."""
@@ -69,3 +71,9 @@ def pixels(image: Tensor) -> NDArray[np.float32]:
     """The first image of a batch, `b c h w`, as matplotlib shows it: `h w 3` or `h w`."""
     shown: NDArray[np.float32] = image[0].detach().float().clamp(0, 1).permute(1, 2, 0).numpy()
     return shown[..., 0] if shown.shape[2] == 1 else shown
+
+
+def evenly(items: Sequence[T], count: int) -> Sequence[T]:
+    """So many of them, spread over all."""
+    count = min(count, len(items))
+    return items[:: max(1, len(items) // count)][:count]

@@ -10,7 +10,7 @@ from kddn.errors import KddnError
 from kddn.research.data.sets import Case, find_data_set
 from kddn.research.evaluation.protocols import PROTOCOLS
 from kddn.research.evaluation.systems import System, find_systems
-from kddn.research.paper.figures.material import Material, pixels
+from kddn.research.paper.figures.material import Material, evenly, pixels
 
 _PROTOCOL = PROTOCOLS["full"]
 
@@ -32,7 +32,7 @@ def draw(material: Material, *, data: str, instead: tuple[str, ...], images: int
     name, root = material.only_data(data, *instead)
     data_set = find_data_set(name)
     names = [case.name for case in data_set.cases(root)]
-    wanted = _check(material.chosen, names) or _evenly(names, material.images or images)
+    wanted = _check(material.chosen, names) or evenly(names, material.images or images)
     # Read once more: a whole set of large photographs would not fit into memory.
     found = {case.name: case for case in data_set.cases(root) if case.name in wanted}
     shown = [found[each] for each in wanted]
@@ -60,11 +60,6 @@ def _check(chosen: Sequence[str], names: Sequence[str]) -> Sequence[str]:
             f"{', '.join(names[:3])} ..."
         )
     return chosen
-
-
-def _evenly(names: Sequence[str], count: int) -> Sequence[str]:
-    count = min(count, len(names))
-    return names[:: max(1, len(names) // count)][:count]
 
 
 def _panel(system: System, case: Case) -> tuple[Tensor, str]:
