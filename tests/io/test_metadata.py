@@ -17,6 +17,7 @@ from kddn.errors import SizeError
 from kddn.io import files, limits, metadata, png, tiff
 from kddn.io import image as images
 from kddn.io import xmp as xmp_packets
+from kddn.io.exif import SUB_DIRECTORIES
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
@@ -55,7 +56,7 @@ def exif(orientation=1):
 
 
 def directories(said):
-    return {tag: said.get_ifd(tag) for tag in tiff.SUB_DIRECTORIES}
+    return {tag: said.get_ifd(tag) for tag in SUB_DIRECTORIES}
 
 
 def said_by(content):

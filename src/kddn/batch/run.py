@@ -20,9 +20,9 @@ from kddn.io.writing import tidy
 from kddn.machine import memory
 from kddn.video.dehaze import dehaze_video, is_video
 
-_BYTES_A_PIXEL = 40
-"""Of memory that a picture takes while it is done, at most: of 16 bits with transparency. Of 8 bits
-it is 7 to 18, of inks 27."""
+_BYTES_A_PIXEL = 55
+"""Of memory that a picture takes while it is done, at most: of floating numbers with transparency.
+Of 8 bits it is 7 to 18, of 16 up to 25, of inks 27."""
 
 _VIDEO_PIXELS = 50_000_000
 """What a video counts as."""

@@ -99,12 +99,9 @@ def dehaze(
         _check_pipe(
             pictures, [output, in_place, skip_existing, manifest, watch, compare, report, json]
         )
-    if in_place and skip_existing:
-        raise KddnError(
-            "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
-        )
-    if overwrite and skip_existing:
-        raise KddnError("--overwrite and --skip-existing contradict each other; leave out one")
+    _check_contradictions(
+        in_place=in_place, overwrite=overwrite, skip_existing=skip_existing, compare=compare
+    )
     hush_libraries()
     open_model = partial(Dehazer, model, device, working_size=working_size, max_pixels=max_pixels)
     if pictures == [PIPE]:
@@ -124,8 +121,6 @@ def dehaze(
             find(pictures or [], destination, recursive=recursive, listed=listed)
         )
         total = len(planned)
-    if in_place and compare:
-        raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
     together = jobs or min(cores(), total or cores())
     dehazer = open_model(threads=max(1, cores() // together))
     say = _Say(as_json=json, quiet=quiet, total=total)
@@ -156,6 +151,24 @@ def dehaze(
                 )
     if failed:
         sys.exit(1)
+
+
+def _check_contradictions(
+    *, in_place: bool, overwrite: bool, skip_existing: bool, compare: bool
+) -> None:
+    """See that no option makes another one meaningless.
+
+    Raises:
+        KddnError: If one does.
+    """
+    if in_place and skip_existing:
+        raise KddnError(
+            "--in-place leaves nothing to tell by what is done; leave out --skip-existing"
+        )
+    if in_place and compare:
+        raise KddnError("--in-place leaves nothing to compare with; leave out --compare")
+    if overwrite and skip_existing:
+        raise KddnError("--overwrite and --skip-existing contradict each other; leave out one")
 
 
 class _Say:

@@ -14,19 +14,14 @@ from typing import Any
 from PIL import ExifTags, Image, MpoImagePlugin, TiffImagePlugin, TiffTags
 
 from kddn.io import jpeg2000, png, tiff, xmp
-from kddn.io.tiff import SUB_DIRECTORIES
+from kddn.io.exif import SUB_DIRECTORIES, exif_segment, read_whole, with_all_letters
+from kddn.io.photoshop import CAPTIONS, image_resources, jpeg_segments, resource_parts
 
 BITS = "more than 8 bits a channel"
 """What is lost where a picture is cut down to 8."""
 
 CHANNELS = "further channels"
 """What is lost where a format holds colours and transparency alone."""
-
-_THUMBNAILS = (0x0409, 0x040C)
-"""Photoshop's image resources that hold a small picture."""
-
-_CAPTIONS = 0x0404
-"""That of IPTC's captions and keywords."""
 
 _XMP_TAG, _PROFILE_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 34675, 33723, 34377
 _OF_THE_HAZY = {37724: "Photoshop's layers", 52545: "content credentials (C2PA)"}
@@ -47,8 +42,6 @@ _GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 
 _PLACES = (0x9214, 0xA214)
 """EXIF's tags of where the subject is, in the picture as it lay."""
-
-_DAMAGED = "damaged entries of EXIF"
 
 _PPM = re.compile(rb"P\d\s+" + 2 * rb"(?:#[^\n]*\n\s*)*\d+\s+" + rb"(?:#[^\n]*\n\s*)*(\d+)")
 """A header, up to the largest value."""
@@ -149,13 +142,13 @@ class Metadata:
         if self.profile and "colour profile" not in lost:
             options["icc_profile"] = self.profile
         if exif and "EXIF" not in lost:
-            options["exif"] = exif if format == "TIFF" else tiff.exif_bytes(exif)
+            options["exif"] = exif if format == "TIFF" else exif_segment(exif)
         if self.xmp and "XMP" not in lost and format != "TIFF":
             options["xmp"] = self.xmp
         if self.comment and "comment" not in lost:
             options["comment"] = self.comment
         if format == "JPEG" and self.iptc:
-            options["extra"] = _photoshop_segments(self.iptc)
+            options["extra"] = jpeg_segments(self.iptc)
         return options
 
     def finish(self, content: bytes, format: str) -> bytes:
@@ -163,7 +156,7 @@ class Metadata:
         if format == "PNG":
             return png.with_chunks(content, self._png_chunks(content))
         if format == "TIFF" and self.exif:
-            own = {int(tag): _with_all_letters(self.exif.get_ifd(tag)) for tag in SUB_DIRECTORIES}
+            own = {int(tag): with_all_letters(self.exif.get_ifd(tag)) for tag in SUB_DIRECTORIES}
             return tiff.with_directories(content, own)
         return content
 
@@ -186,7 +179,7 @@ class Metadata:
         for tag in self.exif:
             if tag not in _LAYOUT_TAGS and (format == "TIFF" or tag in _EXIF_TAGS):
                 value = self.exif.get_ifd(tag) if tag in SUB_DIRECTORIES else self.exif[tag]
-                chosen[tag] = _with_all_letters(value)
+                chosen[tag] = with_all_letters(value)
         if format == "TIFF":
             for tag in (_XMP_TAG, *SUB_DIRECTORIES):  # see `finish`
                 chosen.pop(tag, None)
@@ -200,7 +193,7 @@ class Metadata:
         if name == "XMP":
             return self.xmp
         exif = self._exif_for("JPEG")
-        return tiff.exif_bytes(exif) if exif else b""
+        return exif_segment(exif) if exif else b""
 
     def _png_chunks(self, content: bytes) -> Iterator[png.Chunk]:
         if self.format == "PNG":
@@ -213,7 +206,7 @@ class Metadata:
         if self.xmp:
             yield b"iTXt", png.XMP_KEYWORD + b"\0\0\0\0\0" + self.xmp
         if exif := self._exif_for("PNG"):
-            yield b"eXIf", tiff.exif_bytes(exif).removeprefix(b"Exif\0\0")
+            yield b"eXIf", exif_segment(exif).removeprefix(b"Exif\0\0")
 
 
 def read(image: Image.Image, content: bytes) -> Metadata:
@@ -238,7 +231,7 @@ def read(image: Image.Image, content: bytes) -> Metadata:
             xmp=_bytes(info.get("xmp")).rstrip(b"\0"),
             profile=_bytes(info.get("icc_profile")),
             dpi=_dpi(info.get("dpi")),
-            iptc=_image_resources(info.get("photoshop")),
+            iptc=image_resources(info.get("photoshop")),
             comment=_comment(_comments(image)),
             lost=damaged,
         )
@@ -270,7 +263,7 @@ def _with_boxes(found: Metadata, content: bytes) -> Metadata:
         said = Image.Exif()
         try:
             said.load(boxes["exif"])
-            exif, damaged = _read_whole(said)
+            exif, damaged = read_whole(said)
         except Exception:  # whatever a damaged one makes Pillow raise
             damaged = ("EXIF (damaged)",)
     profile, packet = boxes.get("profile", b""), boxes.get("xmp", b"")
@@ -329,24 +322,24 @@ def of_tiff(
     """What a TIFF says beside its pixels, as its tags and the directories behind them say it."""
     captions = _captions_in_numbers(exif) or _bytes(exif.get(_IPTC_TAG))
     try:
-        exif, damaged = _read_whole(exif)
+        exif, damaged = read_whole(exif)
     except Exception:  # whatever damaged directories make Pillow raise
         return Metadata("TIFF", None, b"", profile, dpi, lost=(*lost, "EXIF (damaged)"))
     lost = (*lost, *damaged)
     for tag, name in _OF_THE_HAZY.items():
         if exif.pop(tag, None) is not None:
             lost = (*lost, name)
-    resources = _parts(_bytes(exif.pop(_PHOTOSHOP_TAG, None)))
+    resources = resource_parts(_bytes(exif.pop(_PHOTOSHOP_TAG, None)))
     if captions:
-        resources.setdefault(_CAPTIONS, captions)
+        resources.setdefault(CAPTIONS, captions)
     packet = _bytes(exif.get(_XMP_TAG))
-    return Metadata("TIFF", exif, packet, profile, dpi, _image_resources(resources), lost=lost)
+    return Metadata("TIFF", exif, packet, profile, dpi, image_resources(resources), lost=lost)
 
 
 def _whole(image: Image.Image) -> tuple[Image.Exif | None, tuple[str, ...]]:
     """EXIF, or none where it is damaged all over, and what of it is lost."""
     try:
-        return _read_whole(image.getexif())
+        return read_whole(image.getexif())
     except Exception:  # whatever a damaged one makes Pillow raise
         return None, ("EXIF (damaged)",)
 
@@ -362,36 +355,6 @@ def _captions_in_numbers(exif: Image.Exif) -> bytes:
     captions: bytes = tags._tagdata.get(_IPTC_TAG) or b""
     del exif[_IPTC_TAG]
     return captions
-
-
-def _read_whole(exif: Image.Exif) -> tuple[Image.Exif, tuple[str, ...]]:
-    """EXIF that no longer needs its file, without what cannot be written again, and its name."""
-    camera = exif.get_ifd(ExifTags.IFD.Exif)
-    if ExifTags.IFD.Interop in camera:
-        camera[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
-    exif.get_ifd(ExifTags.IFD.GPSInfo)
-    try:
-        exif.tobytes()
-    except Exception:  # values of another type than their tags', such as heights below the sea
-        for group in SUB_DIRECTORIES:
-            _drop_damaged(exif.get_ifd(group), group)
-        _drop_damaged(exif, None)
-        exif.tobytes()
-        return exif, (_DAMAGED,)
-    return exif, ()
-
-
-def _drop_damaged(tags: Any, group: int | None) -> None:
-    """Remove the tags of a directory that cannot be written."""
-    for tag in list(tags):
-        directory = TiffImagePlugin.ImageFileDirectory_v2(group=group)
-        try:
-            directory[tag] = tags[tag]
-            directory.tobytes(8)
-        except Exception:  # whatever a value of another type makes Pillow raise
-            if group is None and tag in SUB_DIRECTORIES:
-                continue
-            del tags[tag]
 
 
 def _bytes(value: Any) -> bytes:
@@ -416,57 +379,6 @@ def _dpi(value: Any) -> tuple[float, float] | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if across > 0 and down > 0 else None
-
-
-def _image_resources(resources: Any) -> bytes:
-    """Photoshop's image resources put together again, but for thumbnails."""
-    parts = []
-    for code, data in resources.items() if isinstance(resources, dict) else ():
-        if isinstance(data, bytes) and code not in _THUMBNAILS:
-            padded = data + b"\0" * (len(data) % 2)
-            parts.append(b"8BIM" + struct.pack(">HHI", code, 0, len(data)) + padded)
-    return b"".join(parts)
-
-
-def _parts(resources: bytes) -> dict[int, bytes]:
-    """Photoshop's image resources by their numbers, up to where they are damaged."""
-    parts: dict[int, bytes] = {}
-    place = 0
-    while resources[place : place + 4] == b"8BIM" and place + 7 <= len(resources):
-        code = int.from_bytes(resources[place + 4 : place + 6], "big")
-        name = resources[place + 6] + 1
-        start = place + 6 + name + name % 2 + 4
-        length = int.from_bytes(resources[start - 4 : start], "big")
-        if start + length > len(resources):
-            break
-        parts[code] = resources[start : start + length]
-        place = start + length + length % 2
-    return parts
-
-
-def _photoshop_segments(resources: bytes) -> bytes:
-    """As JPEG's APP13, in as many segments as it takes."""
-    name, size = b"Photoshop 3.0\0", 65_000
-    parts = [resources[place : place + size] for place in range(0, len(resources), size)]
-    return b"".join(
-        b"\xff\xed" + struct.pack(">H", 2 + len(name) + len(part)) + name + part for part in parts
-    )
-
-
-class _Text(str):
-    """What Pillow has read byte by byte (as Latin-1), and is to write so."""
-
-    __slots__ = ()
-
-    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
-        return super().encode("latin-1", errors)
-
-
-def _with_all_letters(value: Any) -> Any:
-    """A tag's value, of which Pillow writes all letters, not ASCII's alone."""
-    if isinstance(value, dict):
-        return {tag: _with_all_letters(each) for tag, each in value.items()}
-    return _Text(value) if isinstance(value, str) else value
 
 
 def _without_what_is_behind(found: Metadata, image: Image.Image) -> Metadata:

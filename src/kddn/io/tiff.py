@@ -4,12 +4,10 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from kddn.errors import ImageError
-
-SUB_DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-"""Tags that lead to directories of EXIF's own."""
+from kddn.io.exif import with_kinds
 
 MOST_PAGES = 1000
 """Pages of a file that are looked at."""
@@ -66,50 +64,6 @@ def tifffile_tag(
     if kind in (5, 10):  # fractions
         values = [part for v in values for part in (v.numerator, v.denominator)]
     return tag, kind, count, tuple(values) if len(values) > 1 else values[0], True
-
-
-_KINDS = {
-    37500: 7,
-    37510: 7,
-    37121: 7,
-    41728: 7,
-    41729: 7,
-    41730: 7,
-    37377: 10,
-    37379: 10,
-    37380: 10,
-}
-"""Types of EXIF's tags that Pillow would write as bytes and fractions without a sign."""
-
-
-def exif_bytes(exif: Image.Exif) -> bytes:
-    """EXIF as a segment, every tag of the type that EXIF gives it."""
-    content = exif.tobytes()
-    head = len(b"Exif\0\0")
-    order = "<" if content[head : head + 2] == b"II" else ">"
-    (first,) = struct.unpack(order + "L", content[head + 4 : head + 8])
-    for tag, place in _entries(content, head + first, order):
-        if tag == ExifTags.IFD.Exif:
-            (camera,) = struct.unpack(order + "L", content[place + 8 : place + 12])
-            return with_kinds(content, head + camera, order)
-    return content
-
-
-def with_kinds(content: bytes, place: int, order: str) -> bytes:
-    """A file in which EXIF's tags, in the directory at a place, have the types that EXIF gives."""
-    changed = bytearray(content)
-    for tag, entry in _entries(content, place, order):
-        (kind,) = struct.unpack(order + "H", content[entry + 2 : entry + 4])
-        if (kind, _KINDS.get(tag)) in ((1, 7), (5, 10)):  # as long
-            changed[entry + 2 : entry + 4] = struct.pack(order + "H", _KINDS[tag])
-    return bytes(changed)
-
-
-def _entries(content: bytes, place: int, order: str) -> list[tuple[int, int]]:
-    """Tags of a directory at a place, and where their entries are."""
-    (count,) = struct.unpack(order + "H", content[place : place + 2])
-    entries = range(place + 2, place + 2 + 12 * count, 12)
-    return [(struct.unpack(order + "H", content[here : here + 2])[0], here) for here in entries]
 
 
 def with_directories(content: bytes, directories: Mapping[int, dict[int, Any]]) -> bytes:
