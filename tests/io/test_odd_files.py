@@ -14,6 +14,7 @@ from helpers import hazy_photograph
 from kddn import ImageError
 from kddn.errors import TakenError
 from kddn.io import files, limits, metadata, png, writing
+from kddn.io.exif import exif_segment
 
 CAPTIONS = b"\x1c\x02\x78\0\x0dA hill in fog"
 XMP = (
