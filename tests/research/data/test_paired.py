@@ -136,7 +136,9 @@ def test_scenes_that_validate_are_not_trained_on(its, nyu, tmp_path):
     )
     data.setup("fit")
     assert {files.scene for files in data.batches.files} == {"10"}
-    few = HazeData(root=nyu, its=its, batch=BatchConfig(size=1), train_scenes=2)
+    few = HazeData(
+        root=nyu, its=its, batch=BatchConfig(size=1), train_scenes=2, validation_scenes=1
+    )
     few.setup("fit")
     assert {files.scene for files in few.batches.files} == {"2"}
 

@@ -189,7 +189,7 @@ def test_a_mistake_costs_no_training(nyu, tmp_path, weights, monkeypatch):
         ("model: {losses: {perceptual: 0.1}}", r"says model\.losses, by which the rows"),
         ("model: {start: a.safetensors}", r"says model\.start, by which"),
         ("data: {seed: 3}", r"says data\.seed, by which"),
-        ("base: table1/l1", r"l1\.yaml says"),
+        ("base: table1/l1", r"student\.yaml says"),
     ):
         mine.write_text(f"{text}\n")
         with pytest.raises(KddnError, match=cause):
