@@ -26,7 +26,10 @@ from kddn.research.training.recipes import find_recipe, with_bases
 
 RESULTS = Path(__file__).parents[1] / "results"
 WEIGHTS = ("kddn-photo", "kddn-indoor", "kddn-paper", "kddn-teacher")
-OF_BEFORE = {("kddn-photo", f"training-{log}") for log in ("1", "2", "3", "3b", "3c", "3d", "4")}
+OF_BEFORE = {
+    ("kddn-photo", f"training-{log}")
+    for log in ("1", "2", "3", "3b", "3c", "3d", "4", "5", "6", "6b", "6c")
+}
 """Logs of weights that had the name before."""
 SPEED = 0.1 * 989e12
 STEP = 0.02

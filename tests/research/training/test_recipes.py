@@ -285,7 +285,7 @@ def test_a_foreign_network_trains_by_its_class(nyu, tmp_path):
 @pytest.mark.parametrize(
     ("model", "recipe"),
     [
-        ("kddn-photo", "kddn-photo-6"),
+        ("kddn-photo", "kddn-photo-8"),
         ("kddn-indoor", "kddn-indoor-6"),
         ("kddn-paper", "kddn-paper-5"),
     ],
