@@ -28,9 +28,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 WEIGHTS = ("kddn-photo", "kddn-indoor", "kddn-paper", "kddn-teacher")
 OF_BEFORE = {
     ("kddn-photo", f"training-{log}")
-    for log in ("1", "2", "3", "3b", "3c", "3d", "4", "5", "6", "6b", "6c")
+    for log in ("1", "2", "3", "3b", "3c", "3d", "4", "5", "6", "6b", "6c", "7b", "8b")
 }
-"""Logs of weights that had the name before."""
+"""Logs of weights that had the name before, and of runs that were not taken."""
 SPEED = 0.1 * 989e12
 STEP = 0.02
 SIDE = 128
