@@ -188,7 +188,7 @@ class _Say:
             console=self.console,
             disable=silent,
             transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # what goes to a pipe or a file is not shown
+            redirect_stdout=_shows_output(),  # what goes to a pipe or a file stays there
         )
         several = total is not None and total > 1
         self.files = self.progress.add_task("Removing haze", total=total, visible=several)
@@ -241,6 +241,11 @@ class _Say:
         if not self.quiet and not self.as_json:
             print(path, flush=True)
         return True
+
+
+def _shows_output() -> bool:
+    """Whether standard output is a terminal; it may be closed."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:

@@ -216,7 +216,9 @@ def test_a_mistake_does_not_block_the_right_command(nyu, tmp_path, tiny):
         runs.student(TABLE1[1], 0)
     made = replace(runs, root=nyu).student(TABLE1[1], 0)
     assert made.is_file()
-    tiny.write_text(tiny.read_text() + "\n# changed\n")
+    tiny.write_text(tiny.read_text() + "\n# a comment changes nothing\n")
+    assert replace(runs, root=nyu).student(TABLE1[1], 0) == made
+    tiny.write_text(tiny.read_text().replace("max_steps: 2", "max_steps: 3"))
     with pytest.raises(KddnError, match=r"trained in another way \(tiny.yaml [0-9a-f]{64}, "):
         replace(runs, root=nyu).student(TABLE1[1], 0)
 
