@@ -100,7 +100,7 @@ def _rewritten(inside: pq.ParquetFile, output: Path, remove: Remove) -> Iterator
     names = inside.schema_arrow.names
     if twice := [name for name in names if names.count(name) > 1]:
         raise KddnError(f"it has two columns called {twice[0]!r}; rename one")
-    columns = [name for name in inside.schema_arrow.names if _holds_pictures(inside, name)]
+    columns = [name for name in names if _holds_pictures(inside, name)]
     if inside.metadata.num_rows and not columns:
         raise KddnError("it has no column of encoded pictures; leave it out")
     place = 0

@@ -255,7 +255,7 @@ def _check_pipe(pictures: list[str] | None, others: list[object]) -> None:
             "one picture from a pipe goes to a pipe (kddn dehaze - < photo.jpg > clear.jpg); "
             "leave out other pictures, --output and what else is for files"
         )
-    if sys.stdout.isatty():
+    if _shows_output():
         raise KddnError("the result would go to the terminal; add > clear.jpg")
 
 

@@ -15,7 +15,7 @@ from kddn.errors import ImageError, SizeError
 from kddn.io import high_bit_depth, metadata, tiff
 from kddn.io.encode import DEEP_COLOUR, DEEP_GRAY, WELL, encode
 from kddn.io.image import Photograph, from_deep, from_pil, orientation
-from kddn.io.limits import MAXIMUM_PIXELS, PROGRAMS, check_size, open_image
+from kddn.io.limits import MAXIMUM_PIXELS, MOST_BYTES, PROGRAMS, check_size, open_image
 from kddn.io.metadata import Metadata
 
 _JPEGS = ("JPEG", "MPO")
@@ -128,7 +128,7 @@ _LARGE = 1 << 30
 def _content(path: Path, max_pixels: int) -> bytes:
     try:
         size = path.stat().st_size
-        if size > max(_LARGE, 16 * max_pixels):  # before it fills the memory
+        if size > max(_LARGE, MOST_BYTES * max_pixels):  # before it fills the memory
             raise SizeError(
                 f"{path} has {size / 1e9:,.1f} GB, more than pictures of {max_pixels / 1e6:,.0f} "
                 "million pixels do; raise `max_pixels` if it is one"

@@ -14,15 +14,13 @@ from kddn.errors import ImageError, SizeError
 from kddn.io import metadata, png, tiff
 from kddn.io.encode import encode
 from kddn.io.image import bands
-from kddn.io.limits import MAXIMUM_PIXELS, check_size, open_image
+from kddn.io.limits import MAXIMUM_PIXELS, MOST_BYTES, check_size, open_image
 from kddn.io.metadata import Metadata
 
 Pixels = NDArray[Any]
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PROFILE = 34675
-_MOST_BYTES = 16
-"""That a pixel may have of as many pixels as are allowed: four samples of 32 bits."""
 _PLAIN = (
     "NONE",
     "LZW",
@@ -271,10 +269,10 @@ def _check_bytes(page: Any, max_pixels: int) -> None:
         )
     each = page.samplesperpixel * page.dtype.itemsize
     whole = page.imagewidth * page.imagelength * each
-    if whole > _MOST_BYTES * max_pixels:
+    if whole > MOST_BYTES * max_pixels:
         raise SizeError(
             f"its pixels have {each} bytes each, {whole / 1e6:,.0f} MB, where "
-            f"{_MOST_BYTES * max_pixels / 1e6:,.0f} MB are allowed; raise `max_pixels` if you "
+            f"{MOST_BYTES * max_pixels / 1e6:,.0f} MB are allowed; raise `max_pixels` if you "
             "trust it"
         )
 

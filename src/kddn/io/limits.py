@@ -12,6 +12,9 @@ MAXIMUM_PIXELS = 500_000_000
 """What a picture may have unless one says otherwise: a few hundred bytes can claim far more than
 there is memory for."""
 
+MOST_BYTES = 16
+"""That each of as many pixels as are allowed may have: four samples of 32 bits."""
+
 PROGRAMS = ("EPS", "IPTC", "WMF")
 """Formats that are programs, not pictures, or hold a file of any kind, which may be one: Pillow
 would have Ghostscript or Windows run them."""

@@ -7,7 +7,7 @@ signatures), and what a format cannot hold is named.
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -224,7 +224,7 @@ def read(image: Image.Image, content: bytes) -> Metadata:
         found = of_tiff(image.getexif(), profile, dpi, overviews)
         found = replace(found, xmp=found.xmp or _bytes(info.get("xmp")).rstrip(b"\0"))
     else:
-        exif, damaged = _whole(image)
+        exif, damaged = _whole(image.getexif)
         found = Metadata(
             "JPEG" if kind == "MPO" else kind,
             exif=exif,
@@ -260,12 +260,7 @@ def _with_boxes(found: Metadata, content: bytes) -> Metadata:
     exif = found.exif
     damaged: tuple[str, ...] = ()
     if "exif" in boxes:
-        said = Image.Exif()
-        try:
-            said.load(boxes["exif"])
-            exif, damaged = read_whole(said)
-        except Exception:  # whatever a damaged one makes Pillow raise
-            damaged = ("EXIF (damaged)",)
+        exif, damaged = _whole(lambda: _loaded(boxes["exif"]))
     profile, packet = boxes.get("profile", b""), boxes.get("xmp", b"")
     lost = (*found.lost, *damaged)
     return replace(
@@ -336,10 +331,16 @@ def of_tiff(
     return Metadata("TIFF", exif, packet, profile, dpi, image_resources(resources), lost=lost)
 
 
-def _whole(image: Image.Image) -> tuple[Image.Exif | None, tuple[str, ...]]:
+def _loaded(data: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(data)
+    return exif
+
+
+def _whole(load: Callable[[], Image.Exif]) -> tuple[Image.Exif | None, tuple[str, ...]]:
     """EXIF, or none where it is damaged all over, and what of it is lost."""
     try:
-        return read_whole(image.getexif())
+        return read_whole(load())
     except Exception:  # whatever a damaged one makes Pillow raise
         return None, ("EXIF (damaged)",)
 

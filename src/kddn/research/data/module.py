@@ -131,12 +131,13 @@ class HazeData(LightningDataModule):
         self.haze = haze or HazeConfig()
         if fixed and self.haze != HazeConfig():
             rank_zero_warn(f"data.haze is passed over: the images of data.{fixed[0]} have theirs")
-        of_photos = (photos.batch or self.batch, photos.haze) if photos else (self.batch, self.haze)
-        for config, of_haze in ((self.batch, self.haze), of_photos):
-            if of_haze.collage and config.size < 2:
-                raise DataError(
-                    "a collage needs images of the same batch: give a batch.size of 2 or more"
-                )
+        hazed = [(self.batch, self.haze)]
+        if photos is not None:
+            hazed.append((photos.batch or self.batch, photos.haze))
+        if any(over.collage and images.size < 2 for images, over in hazed):
+            raise DataError(
+                "a collage needs images of the same batch: give a batch.size of 2 or more"
+            )
         self.photos = photos
         self.graphics = graphics
         self.its = its

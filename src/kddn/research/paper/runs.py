@@ -49,18 +49,16 @@ class Runs:
         for name in self.config:
             for path in with_bases(find_recipe(name)):
                 says = read_recipe(str(path))
-                if "network" in says.get("model", {}) or "seed_everything" in says:
+                said = {f"{part}.{key}" for part in ("model", "data") for key in says.get(part, {})}
+                if "model.network" in said or "seed_everything" in says:
                     raise KddnError(
                         f"{path} says `model.network` or `seed_everything`, which every run has of "
                         "its own; give `network` and `seeds`"
                     )
-                own = {"model.losses", "model.start"} & {
-                    f"model.{key}" for key in says.get("model", {})
-                }
-                if own or "seed" in says.get("data", {}):
+                if differing := said & {"model.losses", "model.start", "data.seed"}:
                     raise KddnError(
-                        f"{path} says {min(own or {'data.seed'})}, by which the rows of a table "
-                        "differ; leave it out"
+                        f"{path} says {min(differing)}, by which the rows of a table differ; leave "
+                        "it out"
                     )
 
     def student(self, row: Row, seed: int) -> Path:
