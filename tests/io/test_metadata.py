@@ -443,7 +443,7 @@ def test_what_a_gif_cannot_hold_is_named(mode):
 
 
 def test_what_may_hold_a_program_is_not_looked_into():
-    fields = [(3, 20, b"\1"), (3, 30, b"\n"), (3, 60, b"\1"), (3, 65, b"\1"), (3, 120, b"\5")]
+    fields = [(3, 20, b"\1"), (3, 30, b"\n"), (3, 60, b"\1\0"), (3, 65, b"\1"), (3, 120, b"\5")]
     said = b"".join(bytes([28, *at]) + struct.pack(">H", len(data)) + data for *at, data in fields)
     inside = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
     content = said + bytes([28, 8, 10]) + struct.pack(">H", len(inside)) + inside
